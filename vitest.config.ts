@@ -10,8 +10,8 @@ export default defineConfig({
     projects: [
       project('unit'),
       project('sim', { testTimeout: 120_000 }),
-      project('int', { testTimeout: 60_000, hookTimeout: 60_000, fileParallelism: false }),
-      project('e2e', { testTimeout: 300_000, hookTimeout: 120_000, fileParallelism: false }),
+      project('int', { testTimeout: 60_000, hookTimeout: 60_000, fileParallelism: false, globalSetup: 'test/global-setup.ts' }),
+      project('e2e', { testTimeout: 300_000, hookTimeout: 120_000, fileParallelism: false, globalSetup: 'test/global-setup.ts' }),
     ],
   },
 })
