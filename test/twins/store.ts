@@ -1,0 +1,407 @@
+import type {
+  ActorRow,
+  Batch,
+  Clock,
+  EffectRow,
+  Halt,
+  InputRow,
+  JournalRow,
+  LaneRow,
+  LaneStore,
+  MarkRow,
+  OrderRow,
+  OutboxRow,
+  ParkedRow,
+  ProcessRow,
+  Recovered,
+  Renewal,
+  SentRow,
+  TimerRow,
+} from '#actors/runtime/ports.ts'
+import type { HistoryRow } from '#machines/contracts/history-row.ts'
+import { StoreError } from '#storage/errors.ts'
+import { assertStorable } from './store-data.ts'
+
+/**
+ * PostgreSQL's twin: the same promises in memory, by a clock that the test holds. One `memoryStore` is one database;
+ * `connect()` gives each process its own store over it. What happens inside a call happens at once, between two steps.
+ *
+ * `onStep` is called before and after every call (`commit:before`, `commit:after`, `take:after` …). Throwing before loses
+ * the request; throwing after loses the answer to what was done. Whatever it throws is what the caller gets.
+ */
+export type Step = `${Exclude<keyof LaneStore, 'close'>}:${'before' | 'after'}`
+type OnStep = (step: Step, detail: { service: string; lane: number | null; batch: Batch | null }) => void | Promise<void>
+
+/** Everything that is stored of one lane. */
+export interface StoredLane {
+  epoch: number
+  owner: string | null
+  incarnation: string
+  batch: number
+  digest: string | null
+  turn: number
+  nowMs: number
+  published: number
+  halted: Halt | null
+  release: string | null
+  readonly actors: Map<string, ActorRow>
+  readonly journal: (JournalRow & { turn: number; batch: number })[]
+  readonly outbox: { batch: number; incarnation: string; codeHash: Uint8Array; attached: Uint8Array | null; blob: Uint8Array | null }[]
+  readonly timers: Map<string, TimerRow>
+  readonly effects: Map<string, EffectRow>
+  readonly inputs: Map<string, InputRow>
+  readonly marks: Map<string, MarkRow>
+  readonly sent: Map<string, SentRow>
+  readonly parked: (ParkedRow & { done: string | null })[]
+  readonly orders: Map<number, { order: Omit<OrderRow, 'lane'>; doneTurn: number | null; answer: object | null }>
+}
+
+interface StoredProcess extends ProcessRow {
+  state: 'live' | 'draining'
+  expiresAtMs: number
+}
+
+interface Database {
+  readonly lanes: Map<string, Map<number, StoredLane>>
+  readonly processes: Map<string, StoredProcess>
+  readonly history: Map<string, HistoryRow>
+  nextOrder: number
+}
+
+export interface MemoryStore extends LaneStore {
+  /** Set and cleared by the test at will. */
+  onStep: OnStep | null
+  /** Another store over the same database. */
+  connect(): LaneStore
+  /** What is stored of a lane; for looking, not for changing. */
+  lane(service: string, lane: number): StoredLane
+  history(): HistoryRow[]
+  /** Marks every parked event of an actor as resolved. */
+  resolveParked(service: string, lane: number, kind: string, key: string, done: string): void
+  /** The server started just now: owned lanes are safe for one lease. */
+  restart(): void
+  /** A copy of everything; `restore` puts it back as a point-in-time restore would: new incarnations, higher epochs. */
+  backup(): unknown
+  restore(backup: unknown): void
+  /** The same for what a host found out by itself (went_back, or Kafka's commit above ours). */
+  reincarnate(service: string): Promise<void>
+}
+
+/** How long a process lives that has registered and not yet renewed. */
+const FIRST_LEASE_MS = 1_500
+/** Above every epoch that the lost time may have handed out. */
+const EPOCH_JUMP = 1_000_000
+
+/** @param options.lanes lanes of every keyed service; a service asks for that many or for 1. Absent: any number */
+export const memoryStore = (options: { clock: Clock; lanes?: number }): MemoryStore => {
+  const { clock } = options
+  let db: Database = { lanes: new Map(), processes: new Map(), history: new Map(), nextOrder: 1 }
+  let startedAtMs = Number.NEGATIVE_INFINITY
+  let draws = 0
+  const listeners = new Map<string, Set<() => void>>()
+
+  /** Version 7 by the test's clock and a count in place of randomness: ordered, and the same in every run. */
+  const draw = (): string => {
+    const time = Math.max(0, Math.floor(clock.wallMs())).toString(16).padStart(12, '0')
+    const count = (draws++).toString(16).padStart(15, '0')
+    return `${time.slice(0, 8)}-${time.slice(8)}-7${count.slice(0, 3)}-8${count.slice(3, 6)}-${count.slice(6).padStart(12, '0')}`
+  }
+
+  const laneOf = (service: string, lane: number): StoredLane => {
+    const found = db.lanes.get(service)?.get(lane)
+    if (!found) throw new StoreError('broken_contract', `lane ${service}/${lane} does not exist`)
+    return found
+  }
+  const processOf = (process: string): StoredProcess => {
+    const found = db.processes.get(process)
+    if (!found) throw new StoreError('broken_contract', `process ${process} is not registered`)
+    return found
+  }
+  const isExpired = (owner: string | null): boolean => {
+    const process = owner === null ? undefined : db.processes.get(owner)
+    return !process || process.expiresAtMs <= clock.wallMs()
+  }
+  const notify = (service: string): void => {
+    for (const callback of listeners.get(service) ?? []) queueMicrotask(callback)
+  }
+  const reincarnateAll = (): void => {
+    for (const lanes of db.lanes.values())
+      for (const row of lanes.values()) {
+        row.epoch += EPOCH_JUMP
+        row.owner = null
+        row.digest = null
+        row.incarnation = draw()
+      }
+  }
+
+  const store: MemoryStore = {
+    onStep: null,
+
+    async register(row) {
+      if (db.processes.has(row.process)) throw new StoreError('broken_contract', `process ${row.process} is already registered`)
+      db.processes.set(row.process, { ...row, state: 'live', expiresAtMs: clock.wallMs() + FIRST_LEASE_MS })
+    },
+
+    async renew(process, state, leaseMs): Promise<Renewal> {
+      const row = processOf(process)
+      const nowMs = clock.wallMs()
+      Object.assign(row, { state, expiresAtMs: nowMs + leaseMs })
+      const peers = [...db.processes.values()].filter((peer) => peer.service === row.service)
+      const lanes = [...(db.lanes.get(row.service) ?? [])].toSorted(([a], [b]) => a - b)
+      return {
+        nowMs,
+        live: peers.filter((peer) => peer.state === 'live' && peer.expiresAtMs > nowMs).length,
+        lanes: lanes.map(([lane, { owner, epoch }]) => ({ lane, owner, expired: owner !== null && isExpired(owner), epoch })),
+        openOrders: lanes.filter(([, stored]) => openOrders(stored).length > 0).map(([lane]) => lane),
+      }
+    },
+
+    async deregister(process) {
+      db.processes.delete(process)
+      for (const lanes of db.lanes.values()) for (const row of lanes.values()) if (row.owner === process) row.owner = null
+    },
+
+    async take(process, service, lane, how, timerWindow) {
+      const row = laneOf(service, lane)
+      const taker = processOf(process)
+      if (taker.service !== service) throw new StoreError('broken_contract', `process ${process} is not of ${service}`)
+      if (isExpired(process)) return null
+      const isOurs = row.owner === null || row.owner === process
+      const mayInherit = how === 'expired' && isExpired(row.owner) && clock.wallMs() >= startedAtMs + FIRST_LEASE_MS
+      if (!isOurs && !mayInherit) return null
+      Object.assign(row, { owner: process, epoch: row.epoch + 1, digest: null, release: taker.release })
+      return recovered(row, lane, timerWindow)
+    },
+
+    async recover(service, lane, epoch, timerWindow) {
+      const row = laneOf(service, lane)
+      if (row.epoch !== epoch || row.owner === null) throw stale(service, lane, epoch, row)
+      return recovered(row, lane, timerWindow)
+    },
+
+    async release(service, lane, epoch) {
+      const row = laneOf(service, lane)
+      if (row.epoch === epoch) row.owner = null
+    },
+
+    async load(service, lane, addresses) {
+      const { actors } = laneOf(service, lane)
+      return addresses.flatMap(({ kind, key }) => actors.get(keyOf(kind, key)) ?? [])
+    },
+
+    async timers(service, lane, after, limit) {
+      return byDue(laneOf(service, lane))
+        .filter((row) => compareTimers(row, after) > 0)
+        .slice(0, limit)
+    },
+
+    async commit(service, batch) {
+      const row = laneOf(service, batch.lane)
+      if (row.epoch !== batch.epoch || row.owner === null) throw stale(service, batch.lane, batch.epoch, row)
+      const name = `lane ${service}/${batch.lane}: batch ${batch.batch}`
+      if (batch.batch <= row.batch) {
+        if (batch.batch === row.batch && hex(batch.digest) === row.digest) return 'again'
+        throw new StoreError('batch_conflict', `${name} is already used with other content`)
+      }
+      if (batch.batch !== row.batch + 1) throw new StoreError('went_back', `${name} does not follow ${row.batch}`)
+      if (batch.turn !== row.turn + batch.journal.length)
+        throw new StoreError('broken_contract', `${name} ends at turn ${batch.turn}, not at ${row.turn} + ${batch.journal.length}`)
+      const unknown = batch.orders.find(({ id }) => !row.orders.has(id))
+      if (unknown) throw new StoreError('broken_contract', `${name} answers order ${unknown.id}, which the lane does not have`)
+      assertStorable(batch)
+      write(row, batch)
+      for (const line of batch.history) {
+        const id = `${line.topic}\n${(JSON.parse(line.text) as { event_id: string }).event_id}`
+        if (!db.history.has(id)) db.history.set(id, line)
+      }
+      if (batch.orders.length > 0) notify(service)
+      return 'done'
+    },
+
+    async orders(service, lane) {
+      return openOrders(laneOf(service, lane)).map(({ order }) => ({ ...order, lane }))
+    },
+
+    async insertOrder(service, { by, reason, body, expiresInMs, lane }) {
+      const lanes = [...(db.lanes.get(service) ?? [])].filter(([number]) => lane === undefined || number === lane)
+      if (lanes.length === 0) throw new StoreError('broken_contract', `${service} has no lane ${lane ?? 'at all'}`)
+      const id = db.nextOrder++
+      const atMs = clock.wallMs()
+      const order = { id, atMs, expiresAtMs: expiresInMs === null ? null : atMs + expiresInMs, by, reason, body }
+      for (const [, row] of lanes) row.orders.set(id, { order, doneTurn: null, answer: null })
+      notify(service)
+      return { id }
+    },
+
+    async orderAnswers(service, id) {
+      const lanes = [...(db.lanes.get(service) ?? [])].toSorted(([a], [b]) => a - b)
+      return lanes.flatMap(([lane, row]) => {
+        const found = row.orders.get(id)
+        return found ? [{ lane, answer: found.answer }] : []
+      })
+    },
+
+    async onOrder(service, callback) {
+      const set = listeners.get(service) ?? new Set()
+      listeners.set(service, set.add(callback))
+      return async () => void set.delete(callback)
+    },
+
+    async lanes(service, wanted) {
+      const stored = db.lanes.get(service)
+      const isRefused = stored ? stored.size !== wanted : wanted !== 1 && wanted !== (options.lanes ?? wanted)
+      if (isRefused || !Number.isInteger(wanted) || wanted < 1)
+        throw new StoreError('broken_contract', `${service} has ${stored?.size ?? options.lanes} lanes, not ${wanted}`)
+      if (!stored) db.lanes.set(service, new Map(Array.from({ length: wanted }, (_, lane) => [lane, emptyLane(draw())])))
+      return wanted
+    },
+
+    async close() {},
+
+    connect() {
+      const own = new Set<() => Promise<void>>()
+      return {
+        ...store,
+        onOrder: async (service, callback) => {
+          const stop = await store.onOrder(service, callback)
+          own.add(stop)
+          return stop
+        },
+        close: async () => {
+          for (const stop of own) await stop()
+        },
+      }
+    },
+
+    lane: laneOf,
+    history: () => [...db.history.values()],
+    resolveParked(service, lane, kind, key, done) {
+      for (const row of laneOf(service, lane).parked) if (row.kind === kind && row.key === key) row.done ??= done
+    },
+    restart: () => void (startedAtMs = clock.wallMs()),
+    backup: () => structuredClone(db),
+    restore(backup) {
+      db = structuredClone(backup) as Database
+      reincarnateAll()
+    },
+    reincarnate: async () => reincarnateAll(),
+  }
+  return withSteps(store)
+}
+
+/** Calls `onStep` around every call of the port. */
+const withSteps = (store: MemoryStore): MemoryStore => {
+  const around =
+    <A extends unknown[], R>(name: Exclude<keyof LaneStore, 'close'>, call: (...args: A) => Promise<R>, about: (...args: A) => Detail) =>
+    async (...args: A): Promise<R> => {
+      await store.onStep?.(`${name}:before`, about(...args))
+      const answer = await call(...args)
+      await store.onStep?.(`${name}:after`, about(...args))
+      return answer
+    }
+  type Detail = Parameters<OnStep>[1]
+  const none = (): Detail => ({ service: '', lane: null, batch: null })
+  const ofService = (service: string): Detail => ({ service, lane: null, batch: null })
+  const ofLane = (service: string, lane: number): Detail => ({ service, lane, batch: null })
+  return Object.assign(store, {
+    register: around('register', store.register, (row) => ofService(row.service)),
+    renew: around('renew', store.renew, none),
+    deregister: around('deregister', store.deregister, none),
+    take: around('take', store.take, (_process, service, lane) => ofLane(service, lane)),
+    recover: around('recover', store.recover, ofLane),
+    release: around('release', store.release, ofLane),
+    load: around('load', store.load, ofLane),
+    timers: around('timers', store.timers, ofLane),
+    commit: around('commit', store.commit, (service, batch) => ({ service, lane: batch.lane, batch })),
+    orders: around('orders', store.orders, ofLane),
+    insertOrder: around('insertOrder', store.insertOrder, ofService),
+    orderAnswers: around('orderAnswers', store.orderAnswers, ofService),
+    onOrder: around('onOrder', store.onOrder, ofService),
+    lanes: around('lanes', store.lanes, ofService),
+  })
+}
+
+const emptyLane = (incarnation: string): StoredLane => ({
+  epoch: 0,
+  owner: null,
+  incarnation,
+  batch: 0,
+  digest: null,
+  turn: 0,
+  nowMs: 0,
+  published: 0,
+  halted: null,
+  release: null,
+  actors: new Map(),
+  journal: [],
+  outbox: [],
+  timers: new Map(),
+  effects: new Map(),
+  inputs: new Map(),
+  marks: new Map(),
+  sent: new Map(),
+  parked: [],
+  orders: new Map(),
+})
+
+const write = (row: StoredLane, batch: Batch): void => {
+  const first = row.turn + 1
+  row.journal.push(...batch.journal.map((line, index) => ({ ...line, turn: first + index, batch: batch.batch })))
+  Object.assign(row, { batch: batch.batch, digest: hex(batch.digest), turn: batch.turn, nowMs: batch.nowMs, published: batch.published })
+  if (batch.halted !== undefined) row.halted = batch.halted
+  row.release = batch.release
+  for (const actor of batch.actors) row.actors.set(keyOf(actor.kind, actor.key), actor)
+  if (batch.journal.length > 0 || batch.outbox !== null) {
+    const { incarnation } = row
+    row.outbox.push({ batch: batch.batch, incarnation, codeHash: batch.codeHash, attached: batch.attached, blob: batch.outbox })
+  }
+  for (const timer of batch.timersOff) row.timers.delete(keyOf(timer.kind, timer.key, timer.timer))
+  for (const timer of batch.timersSet) row.timers.set(keyOf(timer.kind, timer.key, timer.timer), timer)
+  for (const effect of batch.effects) row.effects.set(effect.effect, effect)
+  for (const input of batch.inputs) row.inputs.set(input.topic, input)
+  for (const mark of batch.marks) row.marks.set(keyOf(mark.topic, mark.source, mark.incarnation), mark)
+  for (const sent of batch.sent) row.sent.set(keyOf(sent.topic, String(sent.partition)), sent)
+  row.parked.push(...batch.parked.map((parked) => ({ ...parked, done: null })))
+  for (const { id, answer } of batch.orders) {
+    const order = row.orders.get(id)
+    if (order && order.doneTurn === null) Object.assign(order, { doneTurn: batch.turn, answer })
+  }
+}
+
+const recovered = (row: StoredLane, lane: number, timerWindow: number): Recovered => {
+  const timers = byDue(row)
+  const unresolved = row.parked.filter((parked) => parked.done === null && parked.kind !== '')
+  const parkedActors = Map.groupBy(unresolved, ({ kind, key }) => keyOf(kind, key)).values()
+  return {
+    lane: laneRow(row, lane),
+    inputs: [...row.inputs.values()],
+    marks: [...row.marks.values()],
+    sent: [...row.sent.values()],
+    timers: timers.slice(0, timerWindow),
+    moreTimers: timers.length > timerWindow,
+    effects: [...row.effects.values()].filter(({ state }) => state === 'pending' || state === 'uncertain'),
+    outbox: row.outbox.flatMap(({ batch, incarnation, blob }): OutboxRow[] =>
+      blob !== null && batch > row.published ? [{ batch, incarnation, blob }] : [],
+    ),
+    parkedActors: [...parkedActors].map((rows) => ({ kind: rows[0]?.kind ?? '', key: rows[0]?.key ?? '', waiting: rows.length })),
+  }
+}
+
+const laneRow = (row: StoredLane, lane: number): LaneRow => {
+  const { epoch, incarnation, batch, turn, nowMs, published, halted } = row
+  return { lane, epoch, incarnation, batch, turn, nowMs, published, halted }
+}
+
+const openOrders = (row: StoredLane) => [...row.orders.values()].filter(({ doneTurn }) => doneTurn === null)
+
+const stale = (service: string, lane: number, epoch: number, row: StoredLane): StoreError =>
+  new StoreError('stale_epoch', `lane ${service}/${lane}: epoch ${epoch} is not its owner's ${row.epoch}`)
+
+type TimerPlace = { dueMs: number; kind: string; key: string; timer: string }
+const compareTimers = (a: TimerPlace, b: TimerPlace): number =>
+  a.dueMs - b.dueMs || compareText(a.kind, b.kind) || compareText(a.key, b.key) || compareText(a.timer, b.timer)
+const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+const byDue = (row: StoredLane): TimerRow[] => [...row.timers.values()].toSorted(compareTimers)
+
+const keyOf = (...parts: string[]): string => parts.join('\0')
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
