@@ -1,0 +1,58 @@
+import { Registry } from 'prom-client'
+import { expect, test } from 'vitest'
+import { COUNTERS, GAUGES, HISTOGRAMS } from '#control/telemetry/metric-table.ts'
+import { makeRegistry, metrics } from '#control/telemetry/metrics.ts'
+import type { Labels } from '#control/telemetry/metrics.ts'
+
+/** What a runtime that does not know control may ask for. */
+interface RuntimeMeter {
+  count(name: string, n?: number, labels?: Labels): void
+  observe(name: string, seconds: number, labels?: Labels): void
+  gauge(name: string, value: number, labels?: Labels): void
+}
+
+test('what is counted, observed and set is exposed under its name and labels', async () => {
+  const registry = new Registry()
+  const meter = metrics(registry)
+  meter.count('unrip_turns_total', 3, { outcome: 'taken' })
+  meter.count('unrip_epochs_lost_total')
+  meter.observe('unrip_commit_duration_seconds', 0.004)
+  meter.gauge('unrip_lanes_owned', 4)
+  const text = await registry.metrics()
+  expect(text).toContain('unrip_turns_total{outcome="taken"} 3')
+  expect(text).toContain('unrip_epochs_lost_total 1')
+  expect(text).toContain('unrip_commit_duration_seconds_bucket{le="0.005"} 1')
+  expect(text).toContain('unrip_lanes_owned 4')
+})
+
+test('a metric without labels is 0 before its first event', async () => {
+  const registry = new Registry()
+  metrics(registry)
+  expect(await registry.metrics()).toContain('unrip_cache_hits_total 0')
+})
+
+test('an unknown name or label is counted as misuse and throws nothing', async () => {
+  const registry = new Registry()
+  const meter: RuntimeMeter = metrics(registry)
+  meter.count('unrip_invented_total')
+  meter.gauge('unrip_lanes_owned', 1, { quote_id: 'q-1' })
+  meter.count('unrip_turns_total', -1, { outcome: 'taken' })
+  expect(await registry.metrics()).toContain('unrip_meter_misuse_total 3')
+})
+
+test('names follow the habits: prefix, unit, _total on counters only, few buckets in order', () => {
+  expect(Object.keys(COUNTERS).filter((name) => !/^unrip_[a-z_]+_total$/.test(name))).toEqual([])
+  expect([...Object.keys(GAUGES), ...Object.keys(HISTOGRAMS)].filter((name) => /_(total|count|sum|bucket)$/.test(name))).toEqual([])
+  for (const { buckets } of Object.values(HISTOGRAMS)) {
+    expect(buckets.length).toBeLessThanOrEqual(14)
+    expect([...buckets].toSorted((a, b) => a - b)).toEqual([...buckets])
+  }
+})
+
+test('a process says its service, release and what Node uses', async () => {
+  const registry = makeRegistry({ service: 'inventory-sync', release: 'abc123' })
+  const text = await registry.metrics()
+  expect(text).toContain('unrip_build_info{release="abc123",service="inventory-sync"} 1')
+  expect(text).toContain('process_cpu_seconds_total')
+  expect(text).toContain('nodejs_eventloop_lag_p99_seconds')
+})
