@@ -17,3 +17,25 @@ export class BusError extends Error {
     this.code = code
   }
 }
+
+const LARGE = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'])
+const MISSING = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'INVALID_TOPIC_EXCEPTION'])
+
+/** kafkajs's error as ours. Its names do not tell (a refused connection is a `NonRetriableError`); the protocol's `type`, anywhere in its causes, does. */
+export const asBusError = (error: unknown, doing: string): BusError => {
+  if (error instanceof BusError) return error
+  const types = typesOf(error)
+  const text = error instanceof Error ? error.message : String(error)
+  const code = types.some((type) => LARGE.has(type))
+    ? 'message_too_large'
+    : types.some((type) => MISSING.has(type))
+      ? 'no_such_partition'
+      : 'unavailable'
+  return new BusError(code, `${doing}: ${text}`, { cause: error })
+}
+
+const typesOf = (error: unknown): string[] => {
+  const types: string[] = []
+  for (let at = error; at instanceof Error; at = at.cause) if ('type' in at && typeof at.type === 'string') types.push(at.type)
+  return types
+}
