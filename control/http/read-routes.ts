@@ -1,0 +1,100 @@
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import type { Registry } from 'prom-client'
+import type { HostView } from '../host-view.ts'
+import { Problem } from './problem.ts'
+import {
+  ActorParams,
+  Actors,
+  ActorsQuery,
+  Anything,
+  ErrorBody,
+  Health,
+  KindParams,
+  Machine,
+  Machines,
+  Readiness,
+  State,
+  Text,
+} from './schemas.ts'
+
+/** What can be seen of a host. Nothing here changes anything, and `/healthz` asks nobody: a venue's outage must kill no process. */
+export const readRoutes =
+  (view: HostView, metrics: Registry): FastifyPluginAsyncZod =>
+  async (app) => {
+    const open = { open: true }
+    const tags = ['state']
+
+    app.get('/healthz', { config: open, schema: { tags, summary: 'Alive', response: { 200: Health } } }, async () => ({
+      service: view.service,
+      alive: true as const,
+    }))
+
+    app.get(
+      '/readyz',
+      { config: open, schema: { tags, summary: 'Ready, or why not', response: { 200: Readiness, 503: Readiness } } },
+      async (_, reply) => {
+        const reasons = await view.notReady().catch(() => ['the host cannot tell; its log says why'])
+        reply.code(reasons.length === 0 ? 200 : 503)
+        return { service: view.service, ready: reasons.length === 0, reasons: [...reasons] }
+      },
+    )
+
+    app.get('/state', { schema: { tags, summary: 'All that it says of itself', response: { 200: State } } }, async () => view.describe())
+
+    app.get('/metrics', { schema: { tags, summary: 'For Prometheus', response: { 200: Text } } }, async (_, reply) =>
+      reply
+        .header('content-type', metrics.contentType)
+
+        .send(await metrics.metrics()),
+    )
+
+    app.get('/machines', { schema: { tags, summary: 'The machines it hosts', response: { 200: Machines } } }, async () => ({
+      machines: view.machines().map(({ kind, version, hash }) => ({ kind, version, hash })),
+    }))
+
+    app.get(
+      '/machines/:kind',
+      {
+        schema: {
+          tags,
+          summary: 'One machine, as Stately and Mermaid show it',
+          params: KindParams,
+          response: { 200: Machine, 404: ErrorBody },
+        },
+      },
+      async ({ params: { kind } }) => {
+        const found = view.machines().find((machine) => machine.kind === kind)
+        if (found === undefined) throw new Problem(404, 'NO_SUCH_MACHINE', `${view.service} hosts no machine ${kind}`, 'kind')
+        return { ...found, config: { ...found.config } }
+      },
+    )
+
+    app.get(
+      '/actors',
+      { schema: { tags, summary: 'Its actors, a page at a time', querystring: ActorsQuery, response: { 200: Actors, 400: ErrorBody } } },
+      async ({ query: { kind, state, limit, after } }) =>
+        view.actors({
+          limit,
+          ...(kind === undefined ? {} : { kind }),
+          ...(state === undefined ? {} : { state }),
+          ...(after === undefined ? {} : { after }),
+        }),
+    )
+
+    app.get(
+      '/actors/:kind/:key',
+      {
+        schema: {
+          tags,
+          summary: 'One actor: snapshot, timers, effects, journal',
+          params: ActorParams,
+          response: { 200: Anything, 404: ErrorBody },
+        },
+      },
+      async ({ params: { kind, key } }) => {
+        const found = await view.actor(kind, key)
+        if (found === null) throw new Problem(404, 'NO_SUCH_ACTOR', `${view.service} has no actor ${kind}/${key}`, 'key')
+        return { ...found }
+      },
+    )
+  }
