@@ -1,0 +1,168 @@
+import { adminServer } from './admin.ts'
+import { Auctions } from './auctions.ts'
+import { Bridge } from './bridge.ts'
+import { CoinGecko } from './coingecko.ts'
+import { keyPairFromSeed } from './crypto.ts'
+import { Faults } from './faults.ts'
+import { closeServer, listen } from './http.ts'
+import { Kraken } from './kraken.ts'
+import { Ledger } from './ledger.ts'
+import { Market } from './market.ts'
+import { NearRpc } from './near-rpc.ts'
+import { Random } from './random.ts'
+import { Referee } from './referee.ts'
+import { Relay } from './relay.ts'
+import { Settlement } from './settlement.ts'
+import { readState, writeState } from './state-file.ts'
+import { Timers } from './timers.ts'
+import { BTC_NBTC, BTC_OMFT, EURE, PARTNER_JWT, SOLVER, SOLVER_SEED, TAKER, USDC, WNEAR } from './tokens.ts'
+import { Traffic } from './traffic.ts'
+
+export interface SimulatorOptions {
+  /** First of seven ports: relay, NEAR node 0, node 1, bridge, Kraken, CoinGecko, admin. 0 takes free ones. */
+  readonly portBase?: number
+  readonly seed?: number
+  /** Requests a second of the default traffic. */
+  readonly rate?: number
+  /** `manual`: no auction opens but by `POST /auction` or `POST /traffic`. */
+  readonly scenario?: 'default' | 'manual'
+  /** Balances, nonces and transits survive in it. */
+  readonly stateFile?: string | undefined
+  /** The solver's starting balances times this; for benches that keep many offers open. */
+  readonly balanceScale?: number
+  readonly blockMs?: number
+}
+
+/** What the ready line says, and what a service needs in its environment. */
+export interface Endpoints {
+  readonly relay_ws_url: string
+  readonly relay_rpc_url: string
+  /** Comma list. */
+  readonly near_rpc_urls: string
+  readonly bridge_url: string
+  readonly kraken_ws_url: string
+  readonly coingecko_url: string
+  readonly admin_url: string
+  readonly account_id: string
+  readonly signing_key: string
+  readonly jwt: string
+}
+
+export interface Simulators {
+  readonly endpoints: Endpoints
+  readonly auctions: Auctions
+  readonly bridge: Bridge
+  readonly faults: Faults
+  readonly kraken: Kraken
+  readonly ledger: Ledger
+  readonly market: Market
+  readonly referee: Referee
+  readonly relay: Relay
+  readonly traffic: Traffic
+  close(): Promise<void>
+}
+
+/** Balances that flows of a few EURe do not exhaust: 0.02 BTC of each id, 1500 EURe. */
+const SOLVER_START: Record<string, bigint> = { [BTC_OMFT]: 2_000_000n, [BTC_NBTC]: 2_000_000n, [EURE]: 1_500n * 10n ** 18n }
+const TAKER_START: Record<string, bigint> = {
+  [BTC_OMFT]: 10n ** 12n,
+  [BTC_NBTC]: 10n ** 12n,
+  [EURE]: 10n ** 28n,
+  [USDC]: 10n ** 15n,
+  [WNEAR]: 10n ** 32n,
+}
+
+/**
+ * Starts every venue on 127.0.0.1 and answers when all of them listen.
+ * @throws {Error} a port is taken
+ */
+export const startSimulators = async (options: SimulatorOptions = {}): Promise<Simulators> => {
+  const { portBase = 0, seed = 1, rate = 2, scenario = 'default', stateFile, balanceScale = 1, blockMs = 600 } = options
+  const now = (): number => Date.now()
+  const timers = new Timers()
+  const faults = new Faults(new Random(seed + 1))
+  const state = readState(stateFile)
+  const ledger = new Ledger({ now, state: state?.ledger })
+  const market = new Market(new Random(seed + 2), now)
+  const referee = new Referee(ledger, market, timers)
+  const settlement = new Settlement({ ledger, referee, timers, random: new Random(seed + 3) })
+  const auctions = new Auctions({ ledger, market, referee, faults, timers, settlement })
+  const relay = new Relay({ auctions, settlement, ledger, faults, timers, jwts: [PARTNER_JWT] })
+  const nodes = [new NearRpc(0, { ledger, faults, timers }), new NearRpc(1, { ledger, faults, timers })] as const
+  const bridge = new Bridge({ ledger, faults, timers, state: state?.bridge })
+  const kraken = new Kraken({ market, faults, timers, now, random: new Random(seed + 4) })
+  const coingecko = new CoinGecko({ market, faults, timers, now })
+  if (!state) fund(ledger, balanceScale)
+  const traffic = new Traffic({ auctions, ledger, market, timers, random: new Random(seed), rate, on: false })
+  const admin = adminServer({ auctions, bridge, coingecko, faults, ledger, market, referee, relay, traffic })
+  timers.every(blockMs, () => ledger.produceBlock())
+  for (let block = 0; block < 4; block += 1) ledger.produceBlock()
+  const save = stateFile === undefined ? () => {} : () => writeState(stateFile, { ledger: ledger.state(), bridge: bridge.state() })
+  saveAfterChanges(ledger, timers, save)
+
+  const servers = [relay.server, nodes[0].server, nodes[1].server, bridge.server, kraken.server, coingecko.server, admin]
+  const ports: number[] = []
+  try {
+    for (const [index, server] of servers.entries()) ports.push(await listen(server, portBase === 0 ? 0 : portBase + index))
+  } catch (error) {
+    timers.clear()
+    await Promise.all(servers.slice(0, ports.length).map(closeServer))
+    throw error
+  }
+  traffic.set(scenario === 'default')
+  return {
+    endpoints: endpointsOf(ports),
+    auctions,
+    bridge,
+    faults,
+    kraken,
+    ledger,
+    market,
+    referee,
+    relay,
+    traffic,
+    close: async () => {
+      timers.clear()
+      relay.terminateAll()
+      kraken.terminateAll()
+      await Promise.all(servers.map(closeServer))
+      save()
+    },
+  }
+}
+
+const fund = (ledger: Ledger, scale: number): void => {
+  ledger.setKey(SOLVER, keyPairFromSeed(SOLVER_SEED).publicKey, true)
+  for (const [token, units] of Object.entries(SOLVER_START))
+    ledger.mint(SOLVER, token, (units * BigInt(Math.round(scale * 1_000))) / 1_000n)
+  for (const [token, units] of Object.entries(TAKER_START)) ledger.mint(TAKER, token, units)
+}
+
+/** Within half a second, so always before what happened is final: two blocks are 1.2 s. */
+const saveAfterChanges = (ledger: Ledger, timers: Timers, save: () => void): void => {
+  let waiting = false
+  ledger.onChange(() => {
+    if (waiting) return
+    waiting = true
+    timers.after(400, () => {
+      waiting = false
+      save()
+    })
+  })
+}
+
+const endpointsOf = (ports: readonly number[]): Endpoints => {
+  const at = (index: number): string => `127.0.0.1:${ports[index] ?? 0}`
+  return {
+    relay_ws_url: `ws://${at(0)}/ws`,
+    relay_rpc_url: `http://${at(0)}/rpc`,
+    near_rpc_urls: `http://${at(1)},http://${at(2)}`,
+    bridge_url: `http://${at(3)}/rpc`,
+    kraken_ws_url: `ws://${at(4)}/v2`,
+    coingecko_url: `http://${at(5)}/api/v3`,
+    admin_url: `http://${at(6)}`,
+    account_id: SOLVER,
+    signing_key: keyPairFromSeed(SOLVER_SEED).secretKey,
+    jwt: PARTNER_JWT,
+  }
+}
