@@ -10,9 +10,9 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:
 import { dirname, join, resolve } from 'node:path'
 import { setTimeout as after } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { Kafka, logLevel } from 'kafkajs'
 import { LocalStackFault, startChild, tailOf } from './child.ts'
 import type { Child, Exit } from './child.ts'
+import { quietKafka } from './kafka-client.ts'
 import { forgetPid, notePid, waitForLeftover } from './leftovers.ts'
 import { isOpen, keptPorts, tryPort } from './ports.ts'
 
@@ -211,14 +211,7 @@ const untilReady = async (child: Child, port: number, logFile: string): Promise<
 
 /** Whether groups can be used, which also creates the offsets topic. A fresh client each time: kafkajs keeps what it learned from a half-started broker. */
 const coordinatorAnswers = async (broker: string): Promise<boolean> => {
-  const kafka = new Kafka({
-    brokers: [broker],
-    logLevel: logLevel.NOTHING,
-    retry: { retries: 0 },
-    connectionTimeout: 1_000,
-    requestTimeout: 2_000,
-  })
-  const admin = kafka.admin()
+  const admin = quietKafka(broker, { retries: 0 }).admin()
   try {
     await admin.connect()
     await admin.listTopics() // kafkajs knows no broker before its first metadata

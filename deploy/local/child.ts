@@ -47,8 +47,21 @@ export class LocalStackFault extends Error {
 
 const LOG_KEEP_BYTES = 32 * 1024 * 1024
 
-/** @throws {LocalStackFault} the command does not exist or may not be run */
+const alive = new Map<Child, NodeJS.Signals>()
+let ending = false
+
+/** Whether endEverything() has been called: nothing is started any more. */
+export const isEnding = (): boolean => ending
+
+/** Ends every child, whatever stage of the start it belongs to, and refuses new ones. Each gets the signal that it gets when we are gone. */
+export const endEverything = async (graceMs = 10_000): Promise<void> => {
+  ending = true
+  await Promise.all([...alive].map(([child, signal]) => child.end([{ signal, graceMs }])))
+}
+
+/** @throws {LocalStackFault} the command does not exist or may not be run, or everything is being ended */
 export const startChild = async (spec: ChildSpec): Promise<Child> => {
+  if (ending) throw new LocalStackFault(`${spec.name}: not started, everything is being ended`)
   mkdirSync(dirname(spec.logFile), { recursive: true })
   if (existsSync(spec.logFile) && statSync(spec.logFile).size > LOG_KEEP_BYTES) renameSync(spec.logFile, `${spec.logFile}.old`)
   const log = openSync(spec.logFile, 'a')
@@ -87,7 +100,10 @@ export const startChild = async (spec: ChildSpec): Promise<Child> => {
     signal('SIGKILL')
     return exited
   }
-  return { pid, exited, running, signal, end }
+  const self: Child = { pid, exited, running, signal, end }
+  alive.set(self, spec.signalWhenWeAreGone)
+  void exited.then(() => alive.delete(self))
+  return self
 }
 
 /** Whether `promise` is still open after `ms`. */

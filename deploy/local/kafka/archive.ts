@@ -5,8 +5,9 @@
 import { mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Kafka, logLevel } from 'kafkajs'
+import { PATIENT } from '#bus/client.ts'
 import { startBroker } from '../broker.ts'
+import { quietKafka } from '../kafka-client.ts'
 
 const target = process.argv[2]
 if (target === undefined) throw new Error('usage: archive.ts FILE')
@@ -14,7 +15,7 @@ const dataDir = mkdtempSync(join(tmpdir(), 'unrip-archive-'))
 const aside = `${target}.${process.pid}`
 try {
   const broker = await startBroker({ dataDir, log: () => undefined, jvmFlags: [`-XX:ArchiveClassesAtExit=${aside}`] })
-  const kafka = new Kafka({ brokers: [broker.brokers], logLevel: logLevel.NOTHING })
+  const kafka = quietKafka(broker.brokers, PATIENT)
   const admin = kafka.admin()
   const producer = kafka.producer()
   await Promise.all([admin.connect(), producer.connect()])

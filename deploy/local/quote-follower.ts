@@ -1,0 +1,36 @@
+/** Reads what becomes of quotes from the topics, from now on, under a group of its own that is removed at the end. */
+import { randomUUID } from 'node:crypto'
+import { PATIENT } from '#bus/client.ts'
+import { quietKafka } from './kafka-client.ts'
+import { FOLLOWED, openQuoteBook } from './quote-book.ts'
+import type { QuoteLine } from './quote-book.ts'
+
+export type Follower = { stop(): Promise<void> }
+
+/** Resolves once it is in its group, so that nothing which is published later is missed. */
+export const followQuotes = async (brokers: string, onLine: (line: QuoteLine) => void): Promise<Follower> => {
+  const kafka = quietKafka(brokers, PATIENT)
+  const groupId = `npm-start-${randomUUID()}`
+  const book = openQuoteBook()
+  const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 100, allowAutoTopicCreation: false })
+  const joined = new Promise<void>((resolve) => consumer.on(consumer.events.GROUP_JOIN, () => resolve()))
+  await consumer.connect()
+  await consumer.subscribe({ topics: [...FOLLOWED], fromBeginning: false })
+  await consumer.run({
+    autoCommit: false,
+    eachMessage: async ({ topic, message }) => {
+      const line = message.value === null ? undefined : book.read(topic, message.value.toString())
+      if (line !== undefined) onLine(line)
+    },
+  })
+  await joined
+  return {
+    stop: async () => {
+      await consumer.disconnect()
+      const admin = kafka.admin()
+      await admin.connect()
+      await admin.deleteGroups([groupId]).catch(() => undefined) // it holds nothing, and expires by itself
+      await admin.disconnect()
+    },
+  }
+}
