@@ -21,6 +21,13 @@ export interface Log {
   error(fields: object, text: string): void
 }
 
+/** Counts and observes under the names of one fixed table, which the telemetry keeps. Units: seconds, bytes, ratios. */
+export interface Meter {
+  count(name: string, n?: number, labels?: Readonly<Record<string, string>>): void
+  observe(name: string, value: number, labels?: Readonly<Record<string, string>>): void
+  gauge(name: string, value: number, labels?: Readonly<Record<string, string>>): void
+}
+
 // --- store -----------------------------------------------------------------------------------------------------------
 
 /**

@@ -14,7 +14,7 @@ export interface ServiceDefinition {
   /** Machines by kind of actor. */
   readonly kinds: Readonly<Record<string, ActorKind>>
   /** What a record of an input topic means: events for actors, rows for the history, or nothing. */
-  readonly inputs: { readonly [T in TopicName]?: (message: Message<PayloadOf<T>>, at: RecordAt) => Routed }
+  readonly inputs: { readonly [T in TopicName]?: (message: Message<PayloadOf<T>>, at: RecordAt) => Routed | null }
   /** Topics kept as tables: only what a turn may see as attached. */
   readonly follows?: { readonly [T in TopicName]?: Follow<PayloadOf<T>> }
   /** Values for an event about to be gathered, by its type; they enter the turn as `event.attached` and the journal once a batch. */
@@ -28,6 +28,8 @@ export interface ServiceDefinition {
   readonly configure: readonly { readonly to: Address; readonly type: string; readonly values: object }[]
   /** The kind of actor (one a lane, key `arm`) that has to be in state `armed` for `ask first` effects to be sent. */
   readonly gate?: { readonly kind: string }
+  /** Fixed actors whose committed state `/state` shows, beside those that orders and configuration name. */
+  readonly watch?: readonly Address[]
   /** How long an ended actor's row stays, ms. Longer than Kafka's retention. */
   readonly retainEndedMs: number
 }

@@ -1,0 +1,54 @@
+import type { Address } from '#machines/contracts/stamp.ts'
+import { Marks } from './marks.ts'
+import type { EffectRow, Halt, InputRow, LaneRow, Recovered } from './ports.ts'
+import { SnapshotCache } from './snapshot-cache.ts'
+import { Timers } from './timers.ts'
+
+export const addressOf = ({ kind, key }: Address): string => `${kind}\n${key}`
+
+/**
+ * What the owner of a lane knows, as of the last *computed* turn. It runs ahead of the store by at most two batches;
+ * when one of those is refused the whole of it is thrown away and read again, by the same path as at every start.
+ */
+export interface LaneMemory {
+  readonly lane: number
+  readonly epoch: number
+  readonly incarnation: string
+  batch: number
+  turn: number
+  nowMs: number
+  halted: Halt | null
+  readonly inputs: Map<string, InputRow>
+  readonly marks: Marks
+  /** `topic/partition` → last position given out by this incarnation */
+  readonly positions: Map<string, number>
+  readonly timers: Timers
+  /** the open ledger */
+  readonly effects: Map<string, EffectRow>
+  /** address → how many later events wait behind the parked one */
+  readonly parkedActors: Map<string, number>
+  readonly cache: SnapshotCache
+}
+
+export const remember = (recovered: Recovered, cacheBytes: number, fixed: ReadonlySet<string>): LaneMemory => {
+  const { lane, inputs, marks, sent, timers, moreTimers, effects, parkedActors } = recovered
+  const armed = new Timers()
+  armed.fill(timers, moreTimers)
+  return {
+    ...pick(lane),
+    halted: lane.halted,
+    inputs: new Map(inputs.map((input) => [input.topic, input])),
+    marks: new Marks(marks),
+    positions: new Map(
+      sent
+        .filter(({ incarnation }) => incarnation === lane.incarnation)
+        .map(({ topic, partition, position }) => [`${topic}/${partition}`, position]),
+    ),
+    timers: armed,
+    effects: new Map(effects.map((effect) => [effect.effect, effect])),
+    parkedActors: new Map(parkedActors.map(({ kind, key, waiting }) => [addressOf({ kind, key }), waiting])),
+    cache: new SnapshotCache(cacheBytes, fixed),
+  }
+}
+
+const pick = ({ lane, epoch, incarnation, batch, turn, nowMs }: LaneRow) => ({ lane, epoch, incarnation, batch, turn, nowMs })

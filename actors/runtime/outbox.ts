@@ -1,0 +1,144 @@
+import { fromBytes, toBytes } from './json.ts'
+import type { Clock, Log, MessageBus, OutRecord } from './ports.ts'
+import { textOf } from './faults.ts'
+
+/** A record as a turn emitted it: `position` is its source's count for this target partition. */
+export interface Emitted {
+  readonly topic: string
+  readonly partition: number
+  readonly key: string | null
+  readonly position: number
+  /** the envelope's JSON */
+  readonly text: string
+}
+
+type Packed = [topic: string, partition: number, key: string | null, position: number, text: string]
+
+export const packOutbox = (records: readonly Emitted[]): Uint8Array =>
+  toBytes(records.map(({ topic, partition, key, position, text }): Packed => [topic, partition, key, position, text]))
+
+export const unpackOutbox = (blob: Uint8Array): Emitted[] =>
+  (fromBytes(blob) as Packed[]).map(([topic, partition, key, position, text]) => ({ topic, partition, key, position, text }))
+
+/** Kafka's default limit is 1 MiB a record batch and partition; half of it leaves room for headers. */
+const PIECE_BYTES = 512 * 1024
+const RETRY_MS = 250
+
+/**
+ * Publishes what a source has committed, strictly in order: one send under way, the identical list again until every
+ * partition has answered. A batch counts as published when its last piece was acknowledged.
+ */
+export class Outbox {
+  #queue: { batch: number; records: OutRecord[]; bytes: number }[] = []
+  #sending: Promise<void> | null = null
+  #closed = false
+  #waiting: (() => void)[] = []
+  /** bytes committed and not yet acknowledged */
+  waitingBytes = 0
+  /** last batch that Kafka has in full */
+  published: number
+  readonly #source: string
+  readonly #bus: MessageBus
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #onPublished: (batch: number) => void
+
+  constructor(options: {
+    source: string
+    published: number
+    bus: MessageBus
+    clock: Clock
+    log: Log
+    onPublished: (batch: number) => void
+  }) {
+    this.#source = options.source
+    this.published = options.published
+    this.#bus = options.bus
+    this.#clock = options.clock
+    this.#log = options.log
+    this.#onPublished = options.onPublished
+  }
+
+  add(batch: number, incarnation: string, emitted: readonly Emitted[]): void {
+    const records = emitted.map((record) => this.#outRecord(record, incarnation))
+    const bytes = records.reduce((sum, { value }) => sum + value.length, 0)
+    this.waitingBytes += bytes
+    this.#queue.push({ batch, records, bytes })
+    this.#sending ??= this.#run()
+  }
+
+  get idle(): boolean {
+    return this.#sending === null
+  }
+
+  /** Resolves when nothing waits any more. */
+  async drained(): Promise<void> {
+    if (!this.idle && !this.#closed) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+  }
+
+  /** Forgets what waits: the rows are the successor's. What is in Kafka's hands may still be written. */
+  close(): void {
+    this.#closed = true
+    this.#queue = []
+    this.#wake()
+  }
+
+  async #run(): Promise<void> {
+    while (this.#queue.length > 0 && !this.#closed) {
+      // What has gathered while the last send was out goes in one.
+      const batches = this.#queue.splice(0)
+      for (const piece of inPieces(batches.flatMap(({ records }) => records))) await this.#sendUntilAnswered(piece)
+      if (this.#closed) return
+      for (const { bytes } of batches) this.waitingBytes -= bytes
+      this.published = batches.at(-1)!.batch
+      this.#onPublished(this.published)
+    }
+    this.#sending = null
+    this.#wake()
+  }
+
+  async #sendUntilAnswered(records: readonly OutRecord[]): Promise<void> {
+    for (let tries = 1; !this.#closed; tries++) {
+      try {
+        return await this.#bus.send(records)
+      } catch (error) {
+        this.#log.warn({ event: 'outbox.repeat', source: this.#source, tries, records: records.length }, textOf(error))
+        await new Promise<void>((resolve) => this.#clock.after(RETRY_MS, resolve))
+      }
+    }
+  }
+
+  #outRecord({ topic, partition, key, position, text }: Emitted, incarnation: string): OutRecord {
+    return {
+      topic,
+      partition,
+      key,
+      value: Buffer.from(text),
+      headers: { 'unrip-source': this.#source, 'unrip-incarnation': incarnation, 'unrip-position': String(position) },
+    }
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve()
+  }
+}
+
+/** Cuts a list so that no partition gets more than a piece's bytes in one send; the order within a partition stays. */
+export const inPieces = (records: readonly OutRecord[]): OutRecord[][] => {
+  const pieces: OutRecord[][] = []
+  let piece: OutRecord[] = []
+  let bytes = new Map<string, number>()
+  for (const record of records) {
+    const partition = `${record.topic}/${record.partition}`
+    const held = bytes.get(partition) ?? 0
+    if (held > 0 && held + record.value.length > PIECE_BYTES) {
+      pieces.push(piece)
+      piece = []
+      bytes = new Map()
+    }
+    piece.push(record)
+    bytes.set(partition, (bytes.get(partition) ?? 0) + record.value.length)
+  }
+  if (piece.length > 0) pieces.push(piece)
+  return pieces
+}

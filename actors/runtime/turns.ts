@@ -1,0 +1,444 @@
+import { hash } from 'node:crypto'
+import { z } from 'zod'
+import type { Outgoing } from '#machines/contracts/actions.ts'
+import { SCHEMA_VERSION } from '#machines/contracts/envelope.ts'
+import { NEAR_INTENTS } from '#machines/contracts/ids.ts'
+import type { Address, Cause } from '#machines/contracts/stamp.ts'
+import type { TopicName } from '#machines/contracts/topics.ts'
+import { topics } from '#machines/contracts/topics.ts'
+import type { Draft } from './draft.ts'
+import { EventRefused, LaneReset, textOf } from './faults.ts'
+import { EMPTY_BYTES, fromBytes, toBytes } from './json.ts'
+import type { PlainEvent } from './mailbox.ts'
+import type { LaneMemory } from './memory.ts'
+import { addressOf } from './memory.ts'
+import type { Emitted } from './outbox.ts'
+import type { ActorRow, EffectRow, JournalRow, TimerRow } from './ports.ts'
+import type { ServiceDefinition, Tables } from './service.ts'
+import type { CachedActor } from './snapshot-cache.ts'
+import type { Machine, Output } from './xstate.ts'
+
+const CASCADE_DEPTH = 64
+const RECORD_BYTES = 256 * 1024
+const WAITING_LIMIT = 10_000
+
+export interface TurnsOptions {
+  readonly service: string
+  readonly definition: ServiceDefinition
+  readonly machines: ReadonlyMap<string, Machine>
+  readonly tables: Tables
+  readonly partitionOf: (laneKey: string) => number
+  readonly load: (addresses: readonly Address[]) => Promise<ActorRow[]>
+  readonly count: (name: string, n?: number) => void
+}
+
+type Planned =
+  | { readonly does: 'emit'; readonly record: Omit<Emitted, 'position'> }
+  | { readonly does: 'tell'; readonly delivery: Delivery }
+  | { readonly does: 'intend'; readonly row: EffectRow }
+  | { readonly does: 'set timer'; readonly row: TimerRow }
+  | Extract<Output, { does: 'stop read' | 'cancel timer' }>
+
+interface Delivery {
+  readonly to: Address
+  readonly event: PlainEvent
+  readonly cause: Cause | null
+  readonly origin: string
+  readonly depth: number
+  /** orders pass a parked event; they never wait */
+  readonly isOrder: boolean
+  readonly asker: Address | null
+}
+
+/**
+ * Turns, one event each, in order, into a draft.
+ *
+ * T1. A turn knows its event (with `now` and what was attached) and its snapshot: the same input gives the same bytes.
+ * T2. Every turn has a dense number and a journal row, parked and same-batch ones too.
+ * T3. A turn that throws changes nothing but its journal row and the parked row.
+ * T4. Messages to actors of this lane run in the same batch, at most 64 deep.
+ */
+export class Turns {
+  readonly #memory: LaneMemory
+  readonly #options: TurnsOptions
+  #discarded = false
+
+  constructor(memory: LaneMemory, options: TurnsOptions) {
+    this.#memory = memory
+    this.#options = options
+  }
+
+  /** The memory was thrown away: whatever is being computed on it ends with `LaneReset`. */
+  discard(): void {
+    this.#discarded = true
+  }
+
+  /**
+   * Brings the snapshots of these actors into memory in one SELECT.
+   * @throws what the store throws; SnapshotMismatch for one that this code cannot load; LaneReset
+   */
+  async prefetch(addresses: readonly Address[]): Promise<void> {
+    const missing = new Map(addresses.filter((address) => !this.#memory.cache.has(addressOf(address))).map((a) => [addressOf(a), a]))
+    if (missing.size === 0) return
+    const rows = await this.#options.load([...missing.values()])
+    if (this.#discarded) throw new LaneReset('lane reset while snapshots were loaded')
+    for (const row of rows) {
+      const machine = this.#machine(row)
+      const { state, sequence } = machine.load(row.body)
+      this.#memory.cache.loaded(addressOf(row), { state, sequence, bytes: row.body.length, baseDay: null })
+    }
+  }
+
+  /** One event for one actor, and all that follows from it within the lane. */
+  async deliver(draft: Draft, to: Address, event: PlainEvent, cause: Cause | null, origin: string): Promise<void> {
+    const deliveries: Delivery[] = [
+      { to, event: this.#attach(draft, event), cause, origin, depth: 0, isOrder: origin.startsWith('order '), asker: null },
+    ]
+    for (let next = deliveries.shift(); next; next = deliveries.shift()) deliveries.push(...(await this.#turn(draft, next)))
+  }
+
+  /** A record of the runtime's own, beside what machines say. */
+  announce(draft: Draft, topic: TopicName, params: Outgoing<object>, cause: Cause): void {
+    this.#emit(draft, this.#record({ does: 'message', topic, params }, draft.emitted.length + 1_000, cause, draft.nowMs))
+  }
+
+  /** A dead letter that no actor was found for. */
+  parkWithoutActor(draft: Draft, origin: string, event: Uint8Array, why: string): void {
+    this.#memory.turn++
+    this.#park(draft, NOBODY, origin, event, why)
+    this.#journal(draft, NOBODY, 0, event, null, 'p', [])
+  }
+
+  /** An event that storage would not take: parked with its actor, untried. */
+  parkPoisoned(draft: Draft, to: Address, origin: string, event: PlainEvent, why: string): void {
+    this.#memory.turn++
+    const stamped = { ...event, now: draft.nowMs, id: `${this.#memory.incarnation}:${this.#memory.turn}`, cause: null }
+    this.#refuse(draft, { to, event, cause: null, origin, depth: 0, isOrder: false, asker: null }, stamped, null, why)
+  }
+
+  async #turn(draft: Draft, delivery: Delivery): Promise<Delivery[]> {
+    const { to, event, cause } = delivery
+    this.#memory.turn++
+    const stamped = { ...event, now: draft.nowMs, id: `${this.#memory.incarnation}:${this.#memory.turn}`, cause }
+    const kind = this.#options.definition.kinds[to.kind]
+    const machine = this.#options.machines.get(to.kind)
+    if (!kind || !machine) return this.#refuse(draft, delivery, stamped, null, `${this.#options.service} hosts no ${to.kind}`)
+    const address = addressOf(to)
+    const waiting = this.#memory.parkedActors.get(address)
+    if (waiting !== undefined && !delivery.isOrder) return this.#queueBehind(draft, delivery, stamped, waiting)
+    let before: CachedActor | undefined
+    try {
+      if (!this.#memory.cache.has(address)) await this.prefetch([to])
+      before = this.#memory.cache.get(address)
+      if (before?.state.status === 'done') return this.#drop(draft, to, stamped, before)
+      if (!machine.knows(event.type)) throw new EventRefused(`${to.kind} knows no event ${event.type}`)
+      const outputs: Output[] = []
+      let state = before?.state
+      if (!state) {
+        const begun = machine.begin(kind.input(to.key))
+        state = begun.state
+        outputs.push(...begun.outputs)
+      }
+      const turned = machine.turn(state, stamped)
+      outputs.push(...turned.outputs)
+      const planned = this.#plan(draft, delivery, outputs)
+      this.#touch(draft, to, machine, turned.state, before)
+      this.#journal(
+        draft,
+        to,
+        (before?.sequence ?? 0) + 1,
+        this.#journalled(draft, stamped),
+        before ?? null,
+        turned.changed || !before ? 't' : 'i',
+        outputs,
+        machine,
+      )
+      if (!turned.changed && before) this.#options.count(`ignored.${to.kind}.${event.type}`)
+      return this.#apply(draft, to, planned)
+    } catch (error) {
+      if (error instanceof LaneReset) throw error
+      return this.#refuse(draft, delivery, stamped, before, textOf(error))
+    }
+  }
+
+  // --- outcomes other than a taken event ---
+
+  #drop(draft: Draft, to: Address, stamped: PlainEvent, before: CachedActor): Delivery[] {
+    this.#options.count(`dropped.${to.kind}.${stamped.type}`)
+    this.#journal(draft, to, before.sequence, this.#journalled(draft, stamped), null, 'd', [])
+    return []
+  }
+
+  #queueBehind(draft: Draft, delivery: Delivery, stamped: PlainEvent, waiting: number): Delivery[] {
+    this.#memory.parkedActors.set(addressOf(delivery.to), waiting + 1)
+    const event = this.#journalled(draft, stamped)
+    const cause = waiting >= WAITING_LIMIT ? 'waiting behind a parked event, beyond the bound' : 'waiting behind a parked event'
+    this.#park(draft, delivery.to, delivery.origin, event, cause)
+    this.#journal(draft, delivery.to, 0, event, null, 'q', [])
+    return this.#tellAsker(delivery)
+  }
+
+  #refuse(draft: Draft, delivery: Delivery, stamped: PlainEvent, before: CachedActor | null | undefined, why: string): Delivery[] {
+    const event = this.#journalled(draft, stamped)
+    if (!delivery.isOrder) this.#memory.parkedActors.set(addressOf(delivery.to), 0)
+    this.#park(draft, delivery.to, delivery.origin, event, why)
+    this.#journal(draft, delivery.to, before?.sequence ?? 0, event, null, 'p', [])
+    return this.#tellAsker(delivery)
+  }
+
+  /** Who asked a parked actor gets to know at once, if its machine wants to. */
+  #tellAsker({ asker, to, cause, depth }: Delivery): Delivery[] {
+    if (!asker || !this.#options.machines.get(asker.kind)?.knows('actor.parked')) return []
+    return [
+      {
+        to: asker,
+        event: { type: 'actor.parked', parked: to },
+        cause,
+        origin: `parked ${to.kind}/${to.key}`,
+        depth: depth + 1,
+        isOrder: false,
+        asker: null,
+      },
+    ]
+  }
+
+  #park(draft: Draft, { kind, key }: Address, origin: string, event: Uint8Array, cause: string): void {
+    this.#options.count(`parked.${kind || 'record'}`)
+    draft.parked.push({
+      turn: this.#memory.turn,
+      kind: withoutNul(kind),
+      key: withoutNul(key),
+      cause: withoutNul(cause),
+      origin: withoutNul(origin),
+      event,
+    })
+  }
+
+  // --- what a taken event leads to ---
+
+  /** Works everything out before anything is changed: an output that cannot be had refuses the whole event (T3). */
+  #plan(draft: Draft, delivery: Delivery, outputs: readonly Output[]): Planned[] {
+    return outputs.map((output, index): Planned => {
+      switch (output.does) {
+        case 'message':
+          return { does: 'emit', record: this.#record(output, index, delivery.cause, draft.nowMs) }
+        case 'tell':
+          return { does: 'tell', delivery: this.#told(draft, delivery, output) }
+        case 'effect':
+        case 'read':
+          return { does: 'intend', row: this.#intended(delivery, output, index) }
+        case 'set timer':
+          return { does: 'set timer', row: this.#timer(draft, delivery, output) }
+        default:
+          return output
+      }
+    })
+  }
+
+  #record(output: Extract<Output, { does: 'message' }>, index: number, cause: Cause | null, nowMs: number): Omit<Emitted, 'position'> {
+    const contract = topics[output.topic] as unknown as {
+      schema: z.ZodType<object>
+      event_type: string
+      key: (payload: object) => string
+      laneKey: (payload: object) => string
+    }
+    const { payload, venue, observed_at, raw, correlation_id } = output.params as Outgoing<object>
+    const parsed = contract.schema.safeParse(payload)
+    if (!parsed.success) throw new EventRefused(`its ${output.topic} record does not fit: ${z.prettifyError(parsed.error)}`)
+    const text = JSON.stringify({
+      event_id: `${this.#memory.incarnation}:${this.#memory.turn}:${index}`,
+      event_type: contract.event_type,
+      venue: venue ?? NEAR_INTENTS,
+      source: this.#options.service,
+      schema_version: SCHEMA_VERSION,
+      observed_at: observed_at ?? null,
+      ingested_at: new Date(nowMs).toISOString(),
+      correlation_id: correlation_id ?? cause?.correlation_id ?? null,
+      causation_id: cause?.event_id ?? null,
+      payload,
+      raw: raw ?? {},
+    })
+    if (text.length > RECORD_BYTES)
+      throw new EventRefused(`its ${output.topic} record has ${text.length} characters, above ${RECORD_BYTES}`)
+    return { topic: output.topic, partition: this.#options.partitionOf(contract.laneKey(payload)), key: contract.key(payload), text }
+  }
+
+  #told(draft: Draft, { to, cause, depth }: Delivery, { to: target, event }: Extract<Output, { does: 'tell' }>): Delivery {
+    if (depth + 1 > CASCADE_DEPTH) {
+      throw new EventRefused(`a cascade deeper than ${CASCADE_DEPTH}, from ${to.kind}/${to.key} to ${target.kind}/${target.key}`)
+    }
+    return {
+      to: target,
+      event: this.#attach(draft, event),
+      cause,
+      origin: `tell ${to.kind}/${to.key}`,
+      depth: depth + 1,
+      isOrder: false,
+      asker: to,
+    }
+  }
+
+  #intended({ to, cause }: Delivery, output: Extract<Output, { does: 'effect' | 'read' }>, index: number): EffectRow {
+    const handler = this.#options.definition.effects[output.name]
+    if (!handler) throw new EventRefused(`${this.#options.service} has no effect ${output.name}`)
+    const params = output.does === 'effect' ? output.params : output.input
+    const notAfterMs = handler.mode === 'ask first' ? notAfterOf(output.name, params) : null
+    return {
+      effect: `${this.#memory.incarnation}:${this.#memory.turn}:${index}`,
+      ...to,
+      name: output.name,
+      mode: handler.mode,
+      state: 'pending',
+      token: output.does === 'read' ? this.#memory.turn : 0,
+      notAfterMs,
+      askAtMs: handler.mode === 'ask first' && notAfterMs !== null ? notAfterMs + handler.askAfterMs : null,
+      asked: 0,
+      body: toBytes({ params: params ?? null, cause, ...(output.does === 'read' ? { invoke: output.invoke } : {}) } satisfies EffectBody),
+    }
+  }
+
+  #timer(draft: Draft, { to, cause }: Delivery, { timer, delayMs, event }: Extract<Output, { does: 'set timer' }>): TimerRow {
+    const dueMs = draft.nowMs + Math.max(0, Math.round(delayMs))
+    return { ...to, timer, token: this.#memory.turn, dueMs, event: toBytes({ event, cause } satisfies TimerBody) }
+  }
+
+  /** Cannot fail: all that could was worked out by `#plan`. */
+  #apply(draft: Draft, to: Address, planned: readonly Planned[]): Delivery[] {
+    const tells: Delivery[] = []
+    for (const step of planned) {
+      switch (step.does) {
+        case 'emit':
+          this.#emit(draft, step.record)
+          break
+        case 'tell':
+          tells.push(step.delivery)
+          break
+        case 'intend':
+          draft.effects.set(step.row.effect, step.row)
+          this.#memory.effects.set(step.row.effect, step.row)
+          break
+        case 'stop read':
+          this.#voidReads(draft, to, step.invoke)
+          break
+        case 'set timer':
+          draft.setTimer(step.row)
+          this.#memory.timers.set(step.row)
+          break
+        case 'cancel timer':
+          draft.cancelTimer({ ...to, timer: step.timer })
+          this.#memory.timers.cancel({ ...to, timer: step.timer })
+      }
+    }
+    return tells
+  }
+
+  #emit(draft: Draft, record: Omit<Emitted, 'position'>): void {
+    const at = `${record.topic}/${record.partition}`
+    const position = (this.#memory.positions.get(at) ?? 0) + 1
+    this.#memory.positions.set(at, position)
+    draft.sent.set(at, { topic: record.topic, partition: record.partition, incarnation: this.#memory.incarnation, position })
+    draft.emitted.push({ ...record, position })
+    this.#options.count(`published.${record.topic}`)
+  }
+
+  #voidReads(draft: Draft, { kind, key }: Address, invoke: string): void {
+    for (const row of this.#memory.effects.values()) {
+      if (row.kind !== kind || row.key !== key || row.token === 0 || effectBody(row).invoke !== invoke) continue
+      draft.effects.set(row.effect, { ...row, state: 'void' })
+      this.#memory.effects.delete(row.effect)
+    }
+  }
+
+  // --- snapshots and journal ---
+
+  #touch(draft: Draft, to: Address, machine: Machine, state: CachedActor['state'], before: CachedActor | undefined): void {
+    const sequence = (before?.sequence ?? 0) + 1
+    const actor: CachedActor = { state, sequence, bytes: before?.bytes ?? 400, baseDay: dayOf(draft.nowMs) }
+    const address = addressOf(to)
+    this.#memory.cache.changed(address, actor)
+    const row = (): ActorRow => ({
+      ...to,
+      sequence,
+      status: state.status,
+      body: machine.store(state, sequence),
+      endedAtMs: state.status === 'done' ? draft.nowMs : null,
+    })
+    draft.touched.set(address, { address: to, actor, row })
+  }
+
+  #journal(
+    draft: Draft,
+    to: Address,
+    sequence: number,
+    event: Uint8Array,
+    before: CachedActor | null,
+    outcome: JournalRow['outcome'],
+    outputs: readonly Output[],
+    machine?: Machine,
+  ): void {
+    const needsBase = before !== null && machine && before.baseDay !== dayOf(draft.nowMs)
+    draft.journal.push({
+      kind: withoutNul(to.kind),
+      key: withoutNul(to.key),
+      sequence,
+      nowMs: draft.nowMs,
+      event,
+      base: needsBase ? machine.store(before.state, before.sequence) : null,
+      outcome,
+      outputHash: outputs.length === 0 ? EMPTY_BYTES : hash('sha256', JSON.stringify(outputs), 'buffer'),
+    })
+  }
+
+  /** Values of followed tables, once a batch and type of event; the journal refers to them by index. */
+  #attach(draft: Draft, event: PlainEvent): PlainEvent {
+    const attach = this.#options.definition.attach?.[event.type]
+    if (!attach) return event
+    let at = draft.attachedAt.get(event.type)
+    if (at === undefined) {
+      at = draft.attached.push(attach(this.#options.tables)) - 1
+      draft.attachedAt.set(event.type, at)
+    }
+    return { ...event, attached: draft.attached[at] }
+  }
+
+  /** The event as the journal keeps it: `attached` is stored once a batch and named by its index. */
+  #journalled(draft: Draft, stamped: PlainEvent): Uint8Array {
+    const at = draft.attachedAt.get(stamped.type)
+    return toBytes(at === undefined || stamped['attached'] === undefined ? stamped : { ...stamped, attached: { $attached: at } })
+  }
+
+  #machine({ kind, key }: Address): Machine {
+    const machine = this.#options.machines.get(kind)
+    if (!machine) throw new EventRefused(`${this.#options.service} hosts no ${kind} (stored ${kind}/${key})`)
+    return machine
+  }
+}
+
+const NOBODY: Address = { kind: '', key: '' }
+
+export interface EffectBody {
+  readonly params: unknown
+  readonly cause: Cause | null
+  /** of an invoked read: its id in the machine */
+  readonly invoke?: string
+}
+
+export interface TimerBody {
+  readonly event: { readonly type: string }
+  readonly cause: Cause | null
+}
+
+export const effectBody = ({ body }: Pick<EffectRow, 'body'>): EffectBody => fromBytes(body) as EffectBody
+export const timerBody = ({ event }: Pick<TimerRow, 'event'>): TimerBody => fromBytes(event) as TimerBody
+
+const notAfterOf = (name: string, params: unknown): number => {
+  const notAfter = (params as { not_after_ms?: unknown } | null)?.not_after_ms
+  if (typeof notAfter !== 'number' || !Number.isSafeInteger(notAfter))
+    throw new EventRefused(`effect ${name} is ask first and has no not_after_ms`)
+  return notAfter
+}
+
+const dayOf = (ms: number): string => new Date(ms).toISOString().slice(0, 10)
+
+/** PostgreSQL's text takes no NUL; the event itself is bytes and keeps it. */
+const withoutNul = (text: string): string => text.replaceAll('\u0000', '\u{FFFD}')
