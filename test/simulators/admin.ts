@@ -73,7 +73,7 @@ const run = (parts: AdminParts, route: string, body: unknown, query: URLSearchPa
   const { auctions, bridge, coingecko, faults, ledger, market, referee, traffic } = parts
   switch (route) {
     case 'GET /report':
-      return report(parts)
+      return report(parts, Number(query.get('limit') ?? Number.POSITIVE_INFINITY))
     case 'GET /auction': {
       const auction = auctions.all.get(query.get('quote_id') ?? '')
       return auction && auctionJson(auction)

@@ -29,6 +29,10 @@ export const AuctionOrder = z.strictObject({
   protocol_fee_included: z.boolean().default(false),
   partner_id: z.string().default('1click'),
   plan: Plan.default('accept'),
+  /** A competitor's price, this far from the mid in its own favour; for plan `lose` 100 unless said. It wins where the taker gets more. */
+  competitor_bps: z.int().optional(),
+  /** Laid over the broadcast data, for frames that no sane relay sends; the auction itself stays as ordered. */
+  data_overrides: z.record(z.string(), z.unknown()).optional(),
   /** From the auction's close to the settlement. */
   settle_delay_ms: z.int().nonnegative().optional(),
 })
@@ -187,18 +191,29 @@ export class Auctions {
     const best = bestOf(auction)
     if (!best) return auction.rejections.length > 0 ? 'only_rejected' : auction.declines > 0 ? 'declined' : 'no_response'
     auction.winner = best
-    if (plan === 'lose') return 'lost'
+    if (this.#isBeaten(auction, best)) return 'lost'
     if (plan === 'ignore' || plan === 'external') return 'not_accepted'
     return this.#isSane(best) ? 'accepted' : 'price_refused'
   }
 
-  #isSane({ offer }: Answer): boolean {
+  #isBeaten({ order }: Auction, { offer }: Answer): boolean {
+    const bps = order.competitor_bps ?? (order.plan === 'lose' ? 100 : undefined)
+    if (bps === undefined) return false
     if (!isPair(offer.tokenIn, offer.tokenOut)) return true
+    return !this.#beats(offer, 10_000n - BigInt(bps), 10_000n + BigInt(bps))
+  }
+
+  #isSane({ offer }: Answer): boolean {
+    return !isPair(offer.tokenIn, offer.tokenOut) || this.#beats(offer, 9_700n, 10_300n)
+  }
+
+  /** Whether the taker gets at least so many ten-thousandths of the mid, or pays at most so many. */
+  #beats(offer: Answer['offer'], least: bigint, most: bigint): boolean {
     const mid = this.#parts.market.midTwentieths
-    // EURe units against BTC units at the mid, both times 2 x 100.
+    // EURe units against BTC units at the mid, both times 2 x 10 000.
     return isBtc(offer.tokenIn)
-      ? offer.amountOut * 200n >= offer.amountIn * mid * 10n ** 9n * 97n
-      : offer.amountIn * 200n <= offer.amountOut * mid * 10n ** 9n * 103n
+      ? offer.amountOut * 20_000n >= offer.amountIn * mid * 10n ** 9n * least
+      : offer.amountIn * 20_000n <= offer.amountOut * mid * 10n ** 9n * most
   }
 }
 
@@ -223,7 +238,7 @@ const minWaitMs = (order: z.infer<typeof AuctionOrder>): number =>
   Math.min(order.protocol_fee_included ? order.min_wait_ms : Math.max(order.min_wait_ms, 300), order.max_wait_ms)
 
 const bestOf = ({ standing, request }: Auction): Answer | undefined =>
-  [...standing.values()].sort((a, b) => {
+  [...standing.values()].toSorted((a, b) => {
     const better = request.side === 'in' ? b.offer.amountOut - a.offer.amountOut : a.offer.amountIn - b.offer.amountIn
     return better > 0n ? 1 : better < 0n ? -1 : 0
   })[0]

@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { depositAddress } from './addresses.ts'
 import { numberOf } from './faults.ts'
 import type { Faults } from './faults.ts'
-import { guarded, readBody, sendJson, sendText } from './http.ts'
+import { guarded, parseJson, readBody, sendJson, sendText } from './http.ts'
 import type { Ledger } from './ledger.ts'
 import { BTC_NBTC, BTC_OMFT, EURE, SOLVER } from './tokens.ts'
 import type { Timers } from './timers.ts'
@@ -83,8 +83,8 @@ export class Bridge {
     this.#ledger = parts.ledger
     this.#faults = parts.faults
     this.#timers = parts.timers
-    this.deposits = (parts.state?.deposits ?? []).map((one) => ({ ...one }))
-    this.withdrawals = (parts.state?.withdrawals ?? []).map((one) => ({ ...one }))
+    this.deposits = [...structuredClone(parts.state?.deposits ?? [])]
+    this.withdrawals = [...structuredClone(parts.state?.withdrawals ?? [])]
     this.server = createServer(guarded((request, response) => this.#handle(request, response)))
     for (const one of this.withdrawals) if (one.status === 'PENDING') this.#payOut(one)
     this.#ledger.onBurn(({ account, token, amount, memo }, { hash, at }) => {
@@ -142,7 +142,6 @@ export class Bridge {
   #result(method: string, params: Record<string, unknown>): { readonly json: string } | string {
     const chain = typeof params.chain === 'string' ? params.chain : undefined
     const account = typeof params.account_id === 'string' ? params.account_id : undefined
-    const json = (value: unknown): { json: string } => ({ json: JSON.stringify(value) })
     switch (method) {
       case 'supported_tokens': {
         const chains = Array.isArray(params.chains) ? params.chains : undefined
@@ -203,6 +202,8 @@ export class Bridge {
     }
   }
 }
+
+const json = (value: unknown): { readonly json: string } => ({ json: JSON.stringify(value) })
 
 const transit = (
   tx_hash: string,
@@ -268,12 +269,4 @@ const withdrawalJson = (one: Transit): string => {
     withdraw_amount: (BigInt(one.amount) - BigInt(withdrawal_fee)).toString(),
   }
   return `{"status":${JSON.stringify(one.status)},"data":${withAmount(fields, one.amount)}}`
-}
-
-const parseJson = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

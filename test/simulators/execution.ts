@@ -159,7 +159,7 @@ const runIntent = (view: LedgerView, draft: Draft, opened: OpenedIntent, intent:
 }
 
 const runTokenDiff = (view: LedgerView, draft: Draft, opened: OpenedIntent, intent: Extract<Intent, { intent: 'token_diff' }>): void => {
-  const entries = Object.entries(intent.diff).sort(([a], [b]) => (a < b ? -1 : 1))
+  const entries = Object.entries(intent.diff).toSorted(([a], [b]) => (a < b ? -1 : 1))
   if (entries.length === 0 || entries.some(([, delta]) => delta === 0n)) throw new Panic('invalid intent')
   const fees: [string, bigint][] = []
   for (const [token, delta] of entries) {

@@ -5,6 +5,7 @@ import type { WebSocket } from 'ws'
 import { z } from 'zod'
 import { numberOf } from './faults.ts'
 import type { Faults } from './faults.ts'
+import { parseJson } from './http.ts'
 import { tenthsText } from './market.ts'
 import type { Market } from './market.ts'
 import type { Random } from './random.ts'
@@ -194,11 +195,3 @@ const INSTRUMENTS =
   '{"id":"EUR","status":"enabled","precision":4,"precision_display":2,"borrowable":false,"collateral_value":1.00,"margin_rate":0.01}],' +
   '"pairs":[{"symbol":"BTC/EUR","base":"BTC","quote":"EUR","status":"online","qty_precision":8,"qty_increment":0.00000001,"price_precision":1,"cost_precision":5,' +
   '"marginable":false,"has_index":true,"cost_min":0.5,"tick_size":0.1,"price_increment":0.1,"qty_min":0.00005}]}}'
-
-const parseJson = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}

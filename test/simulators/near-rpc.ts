@@ -3,7 +3,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { numberOf } from './faults.ts'
 import type { Faults } from './faults.ts'
-import { guarded, readBody, sendJson, sendText } from './http.ts'
+import { guarded, parseJson, readBody, sendJson, sendText } from './http.ts'
 import { Panic, SignedIntent } from './intents.ts'
 import type { Block, Ledger, Transaction } from './ledger.ts'
 import type { Timers } from './timers.ts'
@@ -105,7 +105,7 @@ export class NearRpc {
   }
 
   #at(height: number): Block {
-    return this.#ledger.blockAt(height) ?? this.#ledger.blockAt(this.#ledger.head.height - 6_000) ?? this.#oldest()
+    return this.#ledger.blockAt(height) ?? this.#oldest()
   }
   #oldest(): Block {
     let height = this.#ledger.head.height
@@ -269,11 +269,3 @@ const validation = (name: string, info: string): object => ({
 const handlerError = (name: string, info: object, data: string): object => ({
   error: { name: 'HANDLER_ERROR', cause: { name, info }, code: -32_000, message: 'Server error', data },
 })
-
-const parseJson = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}

@@ -94,7 +94,6 @@ export class RelayConnection {
 
   /** Ids of the quote subscriptions whose filters let this request through; an absent or empty list restricts nothing. */
   quoteSubscriptions({ tokenIn, tokenOut }: QuoteRequest): readonly string[] {
-    const lets = (tokens: readonly string[] | undefined, token: string): boolean => !tokens || tokens.length === 0 || tokens.includes(token)
     return [...this.#subscriptions.values()]
       .filter(({ stream, filters }) => stream === 'quote' && lets(filters.tokens_in, tokenIn) && lets(filters.tokens_out, tokenOut))
       .map(({ id }) => id)
@@ -150,3 +149,5 @@ export class RelayConnection {
     this.#held = undefined
   }
 }
+
+const lets = (tokens: readonly string[] | undefined, token: string): boolean => !tokens || tokens.length === 0 || tokens.includes(token)

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { numberOf } from './faults.ts'
-import { readBody, sendJson } from './http.ts'
+import { parseJson, readBody, sendJson } from './http.ts'
 import { intentHash, SignedIntent } from './intents.ts'
 import type { Transaction } from './ledger.ts'
 import type { RelayParts } from './relay.ts'
@@ -116,12 +116,4 @@ const status = (published: Map<string, Transaction>, intent_hash: string): objec
   return transaction.panic === undefined
     ? { intent_hash, status: 'SETTLED', data }
     : { intent_hash, status: 'NOT_FOUND_OR_NOT_VALID', status_details: 'FAILED', data }
-}
-
-const parseJson = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -7,7 +7,7 @@ import { WebSocketServer } from 'ws'
 import type { Auction, Auctions } from './auctions.ts'
 import { numberOf } from './faults.ts'
 import type { Faults } from './faults.ts'
-import { guarded } from './http.ts'
+import { guarded, parseJson } from './http.ts'
 import { QuoteResponse } from './inspection.ts'
 import { RelayConnection } from './relay-connection.ts'
 import type { Envelope } from './relay-connection.ts'
@@ -20,7 +20,7 @@ import { toBase58 } from './crypto.ts'
 
 const Request = z.looseObject({ id: z.number().optional(), method: z.string(), params: z.array(z.unknown()).default([]) })
 const Filters = z.looseObject({ tokens_in: z.array(z.string()).optional(), tokens_out: z.array(z.string()).optional() }).nullish()
-const STREAMS = ['quote', 'quote_status', 'quote_status_extended', 'shield_status']
+const STREAMS: ReadonlySet<unknown> = new Set(['quote', 'quote_status', 'quote_status_extended', 'shield_status'])
 
 /**
  * The solver bus: the websocket at /ws and, on the same port, the JSON-RPC at /rpc. Shapes of relay-messages.json.
@@ -95,7 +95,7 @@ export class Relay {
   #frame(connection: RelayConnection, text: string): void {
     const perf = performance.now()
     this.counts.frames_in += 1
-    const json = parse(text)
+    const json = parseJson(text)
     if (json === undefined) return this.#bad(connection, text, undefined, -32_700, 'Parse error')
     const request = Request.safeParse(json)
     if (!request.success) return this.#bad(connection, text, undefined, -32_600, 'Invalid Request')
@@ -125,7 +125,7 @@ export class Relay {
   #subscribe(connection: RelayConnection, text: string, id: number | undefined, params: readonly unknown[]): void {
     const [stream, rawFilters, guaranteed] = params
     const filters = Filters.safeParse(rawFilters)
-    if (typeof stream !== 'string' || !STREAMS.includes(stream) || !filters.success)
+    if (typeof stream !== 'string' || !STREAMS.has(stream) || !filters.success)
       return this.#bad(connection, text, id, -32_602, 'Invalid params')
     if (guaranteed === true) {
       if (stream !== 'quote_status' && stream !== 'shield_status')
@@ -160,6 +160,7 @@ export class Relay {
       min_wait_ms: order.min_wait_ms,
       max_wait_ms: order.max_wait_ms,
       protocol_fee_included: order.protocol_fee_included,
+      ...order.data_overrides,
     }
     const metadata = {
       traceparent: `00-${request.quoteId.replaceAll('-', '').padEnd(32, '0').slice(0, 32)}-00f067aa0ba902b7-01`,
@@ -217,12 +218,4 @@ export interface RelayParts {
   readonly faults: Faults
   readonly timers: Timers
   readonly jwts: readonly string[]
-}
-
-const parse = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -4,8 +4,11 @@ import type { Ledger } from './ledger.ts'
 import type { Relay } from './relay.ts'
 import { BTC_IDS, EURE, SOLVER } from './tokens.ts'
 
-/** `GET /report`: counts, violations, every answered auction and the truth about every signed response. */
-export const report = (parts: { auctions: Auctions; referee: Referee; ledger: Ledger; relay: Relay }): Record<string, unknown> => {
+/** `GET /report`: counts, violations, every answered auction and the truth about every signed response; `limit` shortens the two lists to their newest. */
+export const report = (
+  parts: { auctions: Auctions; referee: Referee; ledger: Ledger; relay: Relay },
+  limit = Number.POSITIVE_INFINITY,
+): Record<string, unknown> => {
   const { auctions, referee, ledger, relay } = parts
   for (const broken of ledger.brokenInvariants()) referee.count('LEDGER_BROKEN', '', broken)
   const all = [...auctions.all.values()]
@@ -26,10 +29,15 @@ export const report = (parts: { auctions: Auctions; referee: Referee; ledger: Le
     balances: Object.fromEntries([...BTC_IDS, EURE].map((token) => [token, ledger.balance(SOLVER, token).toString()])),
     open_units: Object.fromEntries([...BTC_IDS, EURE].map((token) => [token, referee.openUnits(token).toString()])),
     relay: { ...relay.counts, open: relay.connections.map(({ id, streams }) => ({ id, streams })), bad_frames: relay.badFrames },
-    answered: answers.map(answerJson),
-    auction_list: all.filter(({ responses }) => responses > 0).map(auctionJson),
+    answered: newest(answers, limit).map(answerJson),
+    auction_list: newest(
+      all.filter(({ responses }) => responses > 0),
+      limit,
+    ).map(auctionJson),
   }
 }
+
+const newest = <T>(list: readonly T[], limit: number): readonly T[] => list.slice(Math.max(0, list.length - limit))
 
 /** Everything but the signed payload. */
 const answerJson = (answer: Answer): Record<string, unknown> => ({ ...answer, offer: undefined })
@@ -64,7 +72,7 @@ const latencyOf = ({ broadcastPerf, responsePerf }: Auction): number | null =>
 
 /** `GET /latency`: broadcast to first response, on the relay's own monotonic clock. */
 export const latency = (auctions: Auctions): Record<string, unknown> => {
-  const sorted = [...auctions.latencies].sort((a, b) => a - b)
+  const sorted = auctions.latencies.toSorted((a, b) => a - b)
   const at = (share: number): number | null => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? null
   const broadcast = [...auctions.all.values()].filter(({ broadcastPerf }) => broadcastPerf !== undefined).length
   return {

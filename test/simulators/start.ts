@@ -78,7 +78,7 @@ const TAKER_START: Record<string, bigint> = {
  */
 export const startSimulators = async (options: SimulatorOptions = {}): Promise<Simulators> => {
   const { portBase = 0, seed = 1, rate = 2, scenario = 'default', stateFile, balanceScale = 1, blockMs = 600 } = options
-  const now = (): number => Date.now()
+  const { now } = Date
   const timers = new Timers()
   const faults = new Faults(new Random(seed + 1))
   const state = readState(stateFile)
@@ -101,14 +101,14 @@ export const startSimulators = async (options: SimulatorOptions = {}): Promise<S
   saveAfterChanges(ledger, timers, save)
 
   const servers = [relay.server, nodes[0].server, nodes[1].server, bridge.server, kraken.server, coingecko.server, admin]
-  const ports: number[] = []
-  try {
-    for (const [index, server] of servers.entries()) ports.push(await listen(server, portBase === 0 ? 0 : portBase + index))
-  } catch (error) {
+  const listening = await Promise.allSettled(servers.map((server, index) => listen(server, portBase === 0 ? 0 : portBase + index)))
+  const failed = listening.find((one) => one.status === 'rejected')
+  if (failed) {
     timers.clear()
-    await Promise.all(servers.slice(0, ports.length).map(closeServer))
-    throw error
+    await Promise.all(servers.filter((server) => server.listening).map(closeServer))
+    throw failed.reason
   }
+  const ports = listening.map((one) => (one.status === 'fulfilled' ? one.value : 0))
   traffic.set(scenario === 'default')
   return {
     endpoints: endpointsOf(ports),

@@ -67,6 +67,7 @@ export class Traffic {
     return { ...frame, token_in, token_out, ...(fixesIn ? { exact_amount_in: amount } : { exact_amount_out: amount }) }
   }
 
+  /** Of good answers 60 % are taken, 20 % meet a better competitor, 13 % are never taken, 7 % are taken and then not paid. */
   #plan(): Plan {
     const { random } = this.#parts
     const draw = random.next()
