@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { hash } from 'node:crypto'
 import type { Address, Cause } from '#machines/contracts/stamp.ts'
 import type { TopicName } from '#machines/contracts/topics.ts'
 import { topics } from '#machines/contracts/topics.ts'
@@ -442,7 +441,7 @@ export class Lane {
     if (!this.#memory.timers.isCurrent(timer)) return this.#count('timers.stale')
     this.#memory.timers.cancel(timer)
     draft.cancelTimer(timer)
-    this.#options.meter.observe('timer_late', (draft.nowMs - timer.dueMs) / 1_000)
+    this.#options.meter.observe('unrip_timer_late_seconds', (draft.nowMs - timer.dueMs) / 1_000)
     const { event, cause } = timerBody(timer)
     await this.#deliver(draft, item, timer, event, cause, `timer ${timer.timer}`)
   }
@@ -571,7 +570,7 @@ export class Lane {
       try {
         await store.commit(service, batch)
         if (!this.#isOpen()) return 'lost'
-        meter.observe('commit_duration', (clock.monotonicMs() - begun) / 1_000)
+        meter.observe('unrip_commit_duration_seconds', (clock.monotonicMs() - begun) / 1_000)
         this.#released(draft, batch)
         return 'done'
       } catch (error) {
@@ -658,9 +657,9 @@ export class Lane {
     if (draft.halted !== undefined) this.#unstoredHalt = false
     if (draft.inputs.size > 0)
       reader.commit(this.lane, Object.fromEntries([...draft.inputs.values()].map(({ topic, next }) => [topic, next])))
-    meter.count('turns', batch.journal.length)
-    meter.count('batches')
-    meter.observe('batch_turns', batch.journal.length)
+    for (const { outcome } of batch.journal) meter.count('unrip_turns_total', 1, { outcome: OUTCOMES[outcome] })
+    meter.count('unrip_batches_total', 1, { result: 'committed' })
+    meter.observe('unrip_batch_turns', batch.journal.length)
     onCommitted(
       this.lane,
       batch.orders.map(({ id }) => id),
@@ -754,5 +753,4 @@ export interface LaneView {
   readonly last_commit_ms: number
 }
 
-/** What a configuration's values are known by. */
-export const digestOfValues = (values: object): string => hash('sha256', JSON.stringify(values)).slice(0, 16)
+const OUTCOMES = { t: 'taken', i: 'ignored', p: 'parked', q: 'queued', d: 'dropped' } as const

@@ -1,0 +1,423 @@
+import { hash } from 'node:crypto'
+import type { Address } from '#machines/contracts/stamp.ts'
+import type { TopicName } from '#machines/contracts/topics.ts'
+import { FeedSource } from './feed-source.ts'
+import type { HostBroken } from './faults.ts'
+import { textOf } from './faults.ts'
+import type { LaneView } from './lane.ts'
+import { Lane, LIFECYCLE } from './lane.ts'
+import type { PlainEvent } from './mailbox.ts'
+import { Ownership } from './ownership.ts'
+import type { BusReader, Clock, LaneStore, Log, MessageBus, Meter, Recovered, Renewal } from './ports.ts'
+import { examine } from './recovering.ts'
+import type { OrderKind, ServiceDefinition } from './service.ts'
+import { FollowedTables } from './tables.ts'
+import { runnable } from './xstate.ts'
+import type { Machine, MachineState } from './xstate.ts'
+
+export interface HostOptions {
+  readonly definition: ServiceDefinition
+  readonly release: string
+  /** uuid of this process, drawn at its start */
+  readonly process: string
+  readonly store: LaneStore
+  readonly bus: MessageBus
+  readonly clock: Clock
+  readonly log: Log
+  readonly meter: Meter
+  /** `murmur2(lane key) % LANES` */
+  readonly partitionOf: (laneKey: string) => number
+  readonly wantedLanes: number
+  /** the control API's address, told to the other processes */
+  readonly url: () => string
+  /** ends the process: what the store or the bus promised does not hold */
+  readonly onBroken: (error: Error) => void
+  readonly cacheBytes?: number
+  readonly timerWindow?: number
+}
+
+/** A value at a time; null: never. */
+export interface Seen {
+  readonly at: string | null
+  readonly age_ms: number | null
+}
+
+export type Submitted =
+  | { readonly outcome: 'done'; readonly id: string; readonly answers: readonly { lane: number; answer: object }[] }
+  | { readonly outcome: 'pending'; readonly id: string }
+  | { readonly outcome: 'refused'; readonly code: string; readonly message: string }
+  | { readonly outcome: 'unavailable'; readonly message: string }
+  | { readonly outcome: 'draining' }
+
+const TABLE_BACK_MS = 60_000
+const ORDER_EXPIRY_MS = 10_000
+const ORDER_POLL_MS = 250
+const DRAIN_WAIT_MS = 10_000
+
+/**
+ * A process that runs the actors of one service: it owns lanes, feeds them, steers them, and says how they stand.
+ * It hands over to `Lane` for everything inside a lane and to `Ownership` for which lanes are its own.
+ */
+export class Host {
+  readonly service: string
+  readonly source: FeedSource
+  readonly tables: FollowedTables
+  readonly machines: ReadonlyMap<string, Machine>
+  readonly #options: HostOptions
+  readonly #lanes = new Map<number, Lane>()
+  readonly #ownership: Ownership
+  readonly #codeHash: Uint8Array
+  readonly #seenAtMs = new Map<string, number>()
+  readonly #gone = new Map<string, number>()
+  #lifeMachine: Machine
+  #life: MachineState
+  #reader: BusReader | null = null
+  #stopOrders: () => Promise<void> = async () => {}
+  #orderWaiters = new Set<() => void>()
+  #draining: Promise<void> | null = null
+  #lanesWanted = 0
+  #lostEpochs = 0
+
+  constructor(options: HostOptions) {
+    const { definition } = options
+    this.#options = options
+    this.service = definition.name
+    this.machines = new Map(Object.entries(definition.kinds).map(([kind, { machine, version }]) => [kind, runnable(machine, version)]))
+    this.#codeHash = hash(
+      'sha256',
+      JSON.stringify([...this.machines].map(([kind, { version, hash: structure }]) => [kind, version, structure])),
+      'buffer',
+    )
+    this.tables = new FollowedTables(definition.follows, options.log)
+    this.source = new FeedSource({ ...options, service: this.service })
+    const { kinds } = definition
+    const life = this.machines.get(LIFECYCLE.kind)
+    if (!life || !kinds[LIFECYCLE.kind]) throw new Error(`${this.service} hosts no ${LIFECYCLE.kind}`)
+    this.#lifeMachine = life
+    this.#life = life.begin({ of: 'process' }).state
+    this.#ownership = new Ownership({
+      ...options,
+      service: this.service,
+      timerWindow: this.#timerWindow,
+      held: () => [...this.#lanes.keys()],
+      onTaken: (recovered) => this.#run(recovered),
+      onSurplus: (lane) => this.#giveBack(lane),
+      onLost: (lane, why) => this.#lanes.get(lane)?.drop(why),
+      onRenewed: (renewal) => this.#renewed(renewal),
+    })
+  }
+
+  /** Resolves when this process is registered, reads, and has looked for lanes once. */
+  async start(): Promise<void> {
+    const { store, bus, definition, wantedLanes, onBroken } = this.#options
+    this.#lanesWanted = await store.lanes(this.service, definition.lanes === 'single' ? 1 : wantedLanes)
+    this.#lives({ type: 'started' })
+    this.#reader = await bus.reader({
+      service: this.service,
+      inputs: Object.keys(definition.inputs),
+      tables: this.tables.topics,
+      tableBackMs: TABLE_BACK_MS,
+      onRecords: (lane, topic, records) => {
+        this.#seenAtMs.set(topic, this.#options.clock.wallMs())
+        this.#lanes.get(lane)?.records(topic, records)
+      },
+      onTable: (record) => {
+        this.#seenAtMs.set(record.topic, this.#options.clock.wallMs())
+        this.tables.take(record)
+      },
+      onGap: (lane, topic, expected, found) => this.#lanes.get(lane)?.gap(topic, expected, found),
+      onFailure: onBroken,
+    })
+    this.#stopOrders = await store.onOrder(this.service, () => this.#ordersMoved())
+    await this.#ownership.start()
+    this.#lives({ type: 'recovered' })
+  }
+
+  // --- lanes ---
+
+  async #run(recovered: Recovered): Promise<void> {
+    const { definition, release, clock, store } = this.#options
+    if (!this.#reader || this.#draining) return store.release(this.service, recovered.lane.lane, recovered.lane.epoch)
+    const start = await examine(recovered, this.#reader, definition, clock.wallMs())
+    const lane = new Lane(start, {
+      ...this.#options,
+      service: this.service,
+      machines: this.machines,
+      codeHash: this.#codeHash,
+      reader: this.#reader,
+      tables: this.tables,
+      leaseIsFresh: () => this.#ownership.isFresh(),
+      watch: watchedOf(definition),
+      cacheBytes: this.#options.cacheBytes ?? 32 * 1024 * 1024,
+      timerWindow: this.#timerWindow,
+      onLost: (number) => this.#forget(number),
+      onCommitted: (_, orderIds) => {
+        if (orderIds.length > 0) this.#wakeOrderWaiters()
+      },
+    })
+    const { incarnation } = recovered.lane
+    this.#lanes.set(lane.lane, lane)
+    const released = definition.gate
+      ? [{ to: { kind: definition.gate.kind, key: 'arm' }, event: { type: 'released', release, incarnation } }]
+      : []
+    await lane.start([...released, ...definition.configure.map(({ to, type, values }) => ({ to, event: { ...values, type } }))])
+    await this.#fetchOrders(lane)
+  }
+
+  async #giveBack(number: number): Promise<void> {
+    const lane = this.#lanes.get(number)
+    if (!lane) return
+    await lane.drain(DRAIN_WAIT_MS)
+    this.#retire(lane)
+  }
+
+  #forget(number: number): void {
+    const lane = this.#lanes.get(number)
+    if (!lane) return
+    this.#lostEpochs++
+    this.#options.meter.count('unrip_epochs_lost_total')
+    this.#retire(lane)
+  }
+
+  /** Counters of a lane that went stay counted. */
+  #retire(lane: Lane): void {
+    this.#lanes.delete(lane.lane)
+    for (const [name, n] of Object.entries(lane.describe().counters)) this.#gone.set(name, (this.#gone.get(name) ?? 0) + n)
+  }
+
+  #renewed(renewal: Renewal): void {
+    for (const lane of this.#lanes.values()) lane.renewed()
+    for (const number of renewal.openOrders) {
+      const lane = this.#lanes.get(number)
+      if (lane) void this.#fetchOrders(lane)
+    }
+    this.#gauges()
+  }
+
+  #gauges(): void {
+    const { meter } = this.#options
+    const views = [...this.#lanes.values()].map((lane) => lane.describe())
+    const total = (of: (view: LaneView) => number): number => views.reduce((sum, view) => sum + of(view), 0)
+    meter.gauge('unrip_lanes_owned', views.length)
+    meter.gauge(
+      'unrip_lanes_halted',
+      total(({ halted }) => (halted ? 1 : 0)),
+    )
+    meter.gauge(
+      'unrip_timers',
+      total(({ timers }) => timers),
+    )
+    meter.gauge(
+      'unrip_parked',
+      total(({ parked_actors }) => parked_actors),
+    )
+    meter.gauge(
+      'unrip_cache_bytes',
+      total(({ cache }) => cache.bytes),
+    )
+    meter.gauge(
+      'unrip_outbox_bytes',
+      total(({ outbox_bytes }) => outbox_bytes),
+    )
+    meter.gauge(
+      'unrip_uncertain',
+      total(({ effects }) => effects.filter(({ state }) => state === 'uncertain').length),
+    )
+  }
+
+  // --- orders ---
+
+  #ordersMoved(): void {
+    for (const lane of this.#lanes.values()) void this.#fetchOrders(lane)
+    this.#wakeOrderWaiters()
+  }
+
+  async #fetchOrders(lane: Lane): Promise<void> {
+    try {
+      for (const order of await this.#options.store.orders(this.service, lane.lane)) lane.order(order)
+    } catch (error) {
+      // They are looked for again at the next renewal.
+      this.#options.log.warn({ event: 'orders.not_read', lane: lane.lane }, textOf(error))
+    }
+  }
+
+  #wakeOrderWaiters(): void {
+    for (const wake of [...this.#orderWaiters]) wake()
+  }
+
+  /** Writes the order, and answers once every addressed lane has committed it, or after `waitMs`. */
+  async submit(
+    order: { order: string; by: string; reason: string; arguments: Readonly<Record<string, unknown>> },
+    waitMs: number,
+  ): Promise<Submitted> {
+    if (this.#draining) return { outcome: 'draining' }
+    const kind: OrderKind | undefined = this.#options.definition.orders[order.order]
+    if (!kind && !['pause', 'resume', 'accept-loss'].includes(order.order)) {
+      return { outcome: 'refused', code: 'unknown_order', message: `${this.service} takes no order ${order.order}` }
+    }
+    // In memory and at once, before the row: a disarm must hold even where it cannot be written.
+    if (kind?.shutsGate) for (const lane of this.#lanes.values()) lane.shutGate(null)
+    const { store, log } = this.#options
+    let id: number
+    try {
+      const body = { ...order.arguments, order: order.order }
+      const expiresInMs = kind?.expiresInMs ?? (order.order === 'arm' ? ORDER_EXPIRY_MS : null)
+      ;({ id } = await store.insertOrder(this.service, { by: order.by, reason: order.reason, body, expiresInMs }))
+    } catch (error) {
+      log.error({ event: 'order.not_written', order: order.order }, textOf(error))
+      return {
+        outcome: 'unavailable',
+        message: `the order could not be written${kind?.shutsGate ? '; the gate of this process is shut all the same' : ''}`,
+      }
+    }
+    if (kind?.shutsGate) for (const lane of this.#lanes.values()) lane.shutGate(id)
+    log.info({ event: 'order.written', order: order.order, by: order.by, order_id: id }, order.reason)
+    for (const lane of this.#lanes.values()) void this.#fetchOrders(lane)
+    return this.#answered(id, waitMs)
+  }
+
+  async #answered(id: number, waitMs: number): Promise<Submitted> {
+    const { store, clock, log } = this.#options
+    const until = clock.monotonicMs() + waitMs
+    for (;;) {
+      const answers = await store.orderAnswers(this.service, id).catch((error: unknown) => {
+        log.warn({ event: 'order.answers_not_read', order_id: id }, textOf(error))
+        return []
+      })
+      const done = answers.filter(
+        (answer): answer is { lane: number; answer: { outcome?: string; detail?: string } } => answer.answer !== null,
+      )
+      if (answers.length > 0 && done.length === answers.length) {
+        const refused = done.find(({ answer }) => answer.outcome === 'refused' || answer.outcome === 'expired')
+        if (!refused) return { outcome: 'done', id: String(id), answers: done }
+        const { outcome, detail } = refused.answer
+        return { outcome: 'refused', code: `order_${outcome}`, message: `order ${id}, lane ${refused.lane}: ${detail ?? outcome}` }
+      }
+      const left = until - clock.monotonicMs()
+      if (left <= 0) return { outcome: 'pending', id: String(id) }
+      await this.#orderMoved(Math.min(left, ORDER_POLL_MS))
+    }
+  }
+
+  #orderMoved(atMostMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.#orderWaiters.delete(wake)
+        cancel()
+        resolve()
+      }
+      const cancel = this.#options.clock.after(atMostMs, wake)
+      this.#orderWaiters.add(wake)
+    })
+  }
+
+  // --- feeds ---
+
+  /** An event from this process's own connections, for an actor of the first held lane. False: no lane is held. */
+  tell(to: Address, event: PlainEvent): boolean {
+    const lane = this.#lanes.values().next().value
+    lane?.tell(to, event)
+    return lane !== undefined
+  }
+
+  /** The oracle of this effect may know by now. False: none of our lanes has it open. */
+  hurry(effect: string): boolean {
+    return [...this.#lanes.values()].some((lane) => lane.hurry(effect))
+  }
+
+  // --- end ---
+
+  /** Finishes what is under way, gives the lanes back, and ends. */
+  drain(): Promise<void> {
+    this.#draining ??= this.#drain()
+    return this.#draining
+  }
+
+  async #drain(): Promise<void> {
+    this.#lives({ type: 'drain' })
+    this.#ownership.drain()
+    await Promise.all([...this.#lanes.keys()].map((lane) => this.#giveBack(lane)))
+    await Promise.race([this.source.drained(), new Promise<void>((resolve) => this.#options.clock.after(DRAIN_WAIT_MS, resolve))])
+    await this.#stopOrders()
+    await this.#ownership.end()
+    await this.#reader?.close()
+    this.source.close()
+    this.#lives({ type: 'drained' })
+  }
+
+  // --- what it says of itself ---
+
+  get draining(): boolean {
+    return this.#draining !== null
+  }
+
+  /** `paused` when a lane of ours is; the process's own phase otherwise. */
+  get lifecycle(): string {
+    const phase = String(this.#life.value)
+    return phase === 'running' && [...this.#lanes.values()].some((lane) => lane.describe().paused) ? 'paused' : phase
+  }
+
+  get lostEpochs(): number {
+    return this.#lostEpochs
+  }
+
+  get connected(): boolean {
+    return this.#ownership.failures === 0 && this.#reader !== null
+  }
+
+  get wantedLanes(): number {
+    return this.#lanesWanted
+  }
+
+  lanes(): LaneView[] {
+    return [...this.#lanes.values()].map((lane) => lane.describe())
+  }
+
+  /** A fixed actor in every held lane where it is in memory. */
+  actor(kind: string, key: string): { lane: number; state: unknown; context: unknown }[] {
+    return [...this.#lanes.values()].flatMap((lane) => {
+      const found = lane.peek({ kind, key })
+      return found ? [{ lane: lane.lane, ...found }] : []
+    })
+  }
+
+  /** Since this process started. */
+  counters(): Record<string, number> {
+    const merged = new Map(this.#gone)
+    for (const lane of this.#lanes.values()) {
+      for (const [name, n] of Object.entries(lane.describe().counters)) merged.set(name, (merged.get(name) ?? 0) + n)
+    }
+    if (this.source.published > 0) merged.set('feed.published', this.source.published)
+    if (this.source.dropped > 0) merged.set('feed.dropped', this.source.dropped)
+    for (const [topic, n] of this.tables.unreadable) merged.set(`unreadable.${topic}`, n)
+    return Object.fromEntries([...merged].sort(([a], [b]) => (a < b ? -1 : 1)))
+  }
+
+  seen(topic: TopicName): Seen {
+    const at = this.#seenAtMs.get(topic)
+    return at === undefined ? { at: null, age_ms: null } : { at: new Date(at).toISOString(), age_ms: this.#options.clock.wallMs() - at }
+  }
+
+  lastCommitMs(): number | null {
+    const last = Math.max(0, ...[...this.#lanes.values()].map((lane) => lane.lastCommitMs))
+    return last > 0 ? last : null
+  }
+
+  get #timerWindow(): number {
+    return this.#options.timerWindow ?? 10_000
+  }
+
+  #lives(event: { type: string }): void {
+    if (this.#life.status === 'active') this.#life = this.#lifeMachine.turn(this.#life, event).state
+  }
+}
+
+const watchedOf = ({ configure, orders, gate, watch }: ServiceDefinition): Address[] => {
+  const all = [
+    ...configure.map(({ to }) => to),
+    ...Object.values(orders).map(({ to }) => to),
+    ...(gate ? [{ kind: gate.kind, key: 'arm' }] : []),
+    ...(watch ?? []),
+  ]
+  return [...new Map(all.map((address) => [`${address.kind}/${address.key}`, address])).values()]
+}
