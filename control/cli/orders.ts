@@ -1,0 +1,81 @@
+import type { HostState } from '../host-view.ts'
+import type { Answer, Client } from './client.ts'
+import { stateIn } from './client.ts'
+import { CliFailure } from './failure.ts'
+
+export type OrderName = 'arm' | 'disarm' | 'pause' | 'resume' | 'drain'
+
+/**
+ * Gives one order and makes sure that what it ordered is so: "the order was taken" is not "it is armed".
+ * @throws {CliFailure} refused, not committed by every lane yet, or the state after it says otherwise
+ */
+export const giveOrder = async (client: Client, name: OrderName, by: string, reason: string, patience: Patience): Promise<Ended> => {
+  const answer = await client.order(`/${name}`, { by, reason })
+  if (answer.status === 404) throw new CliFailure('NO_SUCH_ORDER', `${client.service} takes no order ${name}`)
+  if (name === 'drain') return drained(client, answer, patience)
+  if (answer.status === 202)
+    throw new CliFailure(
+      'PENDING',
+      `${client.service}: order ${String(answer.body['id'])} (${name}) is written; not every lane has committed it yet`,
+    )
+  const state = stateIn(answer.body, client.service)
+  const amiss = contradiction(name, state)
+  if (amiss !== null) throw new CliFailure('NOT_SO', `${client.service}: the order ${name} was taken, and ${amiss}`)
+  return state
+}
+
+/** The state after an order; of a process that has ended, what is left to say of it. */
+type Ended = HostState | { readonly service: string; readonly lifecycle: 'drained' }
+
+/** How long a drain is waited for, and how the next look is waited for. */
+export interface Patience {
+  readonly forMs: number
+  pause(ms: number): Promise<void>
+}
+
+const LOOK_EVERY_MS = 200
+
+/** A drained process ends, so nobody answering is what was asked for; only a timeout is not. */
+const drained = async (client: Client, first: Answer, { forMs, pause }: Patience): Promise<Ended> => {
+  let last = first.status === 202 ? first.body['state'] : first.body
+  for (let waited = 0; ; waited += LOOK_EVERY_MS) {
+    // The last answer of a process may come without its state.
+    const state = last === null ? null : stateIn(last, client.service)
+    if (state?.lifecycle === 'drained') return state
+    if (waited >= forMs)
+      throw new CliFailure(
+        'PENDING',
+        `${client.service} is still ${state?.lifecycle ?? 'draining'} after ${forMs / 1_000} s; the drain goes on`,
+      )
+    await pause(LOOK_EVERY_MS)
+    const seen = await client.get('/state').catch((error: unknown) => {
+      if (error instanceof CliFailure && error.code === 'UNREACHABLE') return null
+      throw error
+    })
+    if (seen === null) return { service: client.service, lifecycle: 'drained' }
+    last = seen.body
+  }
+}
+
+const contradiction = (name: Exclude<OrderName, 'drain'>, state: HostState): string | null => {
+  switch (name) {
+    case 'arm':
+      return armed(state) ? null : `it is not armed${because(state)}`
+    case 'disarm':
+      return armed(state) ? 'it is still armed' : null
+    case 'pause':
+      return state.lifecycle === 'paused' ? null : `its lifecycle is ${state.lifecycle}`
+    case 'resume':
+      return state.lifecycle === 'paused' ? 'it is still paused' : null
+  }
+}
+
+/** Strategy and executor have it in their own section; elsewhere nothing is armed. */
+export const armed = (state: HostState): boolean | null => {
+  for (const section of [state['strategy'], state['executor']])
+    if (typeof section === 'object' && section !== null && 'armed' in section) return section.armed === true
+  return null
+}
+
+const because = ({ blocked }: HostState): string =>
+  blocked.length === 0 ? '' : `: ${blocked.map(({ code, detail }) => `${code} (${detail})`).join(', ')}`

@@ -1,0 +1,248 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import type { HostState } from '../host-view.ts'
+import { makeClient, stateIn } from './client.ts'
+import type { Client, Fetch } from './client.ts'
+import { CliFailure } from './failure.ts'
+import { armed, giveOrder } from './orders.ts'
+import type { OrderName } from './orders.ts'
+import { table } from './print.ts'
+import type { Readings, Sources } from './readings.ts'
+import { tellChain } from './why.ts'
+import { onlySources, whereabouts } from './whereabouts.ts'
+
+/** Everything outside that the command line touches. */
+export interface World {
+  readonly env: NodeJS.ProcessEnv
+  readonly out: (text: string) => void
+  readonly err: (text: string) => void
+  readonly fetch: Fetch
+  /** @throws {CliFailure} the database or the broker is not known */
+  readonly readings: (sources: Sources) => Readings
+}
+
+/**
+ * `unrip …`: sees and steers a running system.
+ * @param argv  what stands after the program's name
+ * @returns the exit code: 0 only when what was asked for is so, 1 when it is not, 2 when the question was not understood
+ */
+export const unrip = async (argv: readonly string[], world: World): Promise<number> => {
+  const program = commands(world)
+  try {
+    await program.parseAsync(argv, { from: 'user' })
+    return 0
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    const failure =
+      error instanceof CliFailure
+        ? error
+        : new CliFailure('FAILED', error instanceof Error ? error.message : String(error), { cause: error })
+    if (argv.includes('--json')) world.out(`${JSON.stringify({ error: { code: failure.code, message: failure.message } })}\n`)
+    world.err(`unrip: ${failure.message}\n`)
+    return failure.code === 'USAGE' ? 2 : 1
+  }
+}
+
+interface Shared {
+  readonly json?: true
+  readonly url?: string
+}
+
+const commands = (world: World): Command => {
+  const program = new Command('unrip')
+    .description(
+      'See and steer a running system. Finds it by --url, UNRIP_SERVICES or DATA_DIR/run.json; CONTROL_TOKEN is sent where it is set.',
+    )
+    .exitOverride()
+    .configureOutput({ writeOut: world.out, writeErr: world.err })
+    .showHelpAfterError('(unrip --help shows the commands)')
+  const add = (usage: string, says: string): Command =>
+    program.command(usage).description(says).option('--json', 'one JSON object on stdout')
+  const print = (json: true | undefined, value: object, text: () => string): void =>
+    world.out(`${json ? JSON.stringify(value, null, 2) : text()}\n`)
+
+  add('status [services...]', 'what every service is doing; 0 when all of them answer')
+    .option('--url <url>', 'ask this one')
+    .action(async (names: string[], { json, url }: Shared) => {
+      const seen = await Promise.all((await clients(world, names, url)).map(look))
+      print(json, { services: Object.fromEntries(seen.map(({ service, ...rest }) => [service, rest])) }, () => statusTable(seen))
+      const silent = seen.filter(({ error }) => error !== null)
+      if (silent.length > 0) throw new CliFailure('UNREACHABLE', silent.map(({ error }) => error).join('; '))
+    })
+
+  for (const [name, says] of Object.entries(ORDERS) as [OrderName, string][])
+    add(`${name} [service]`, says)
+      .requiredOption('--by <who>', 'who orders it; journalled', filled)
+      .requiredOption('--reason <why>', 'why; journalled', filled)
+      .option('--url <url>', 'the service at this address')
+      .option('--wait <seconds>', 'how long a drain is waited for', seconds, 60)
+      .action(
+        async (
+          service: string | undefined,
+          { json, url, by, reason, wait: waitFor }: Shared & { by: string; reason: string; wait: number },
+        ) => {
+          const [client] = await clients(world, service === undefined ? [] : [service], url, `${name} needs a service, or --url`)
+          const state = await giveOrder(client, name, by, reason, { forMs: waitFor * 1_000, pause: (ms) => wait(ms) })
+          print(json, state, () => `${state.service}: ${DONE[name]}`)
+        },
+      )
+
+  add('why <quote_id>', 'the whole causal chain of a quote: demand, price, inventory, decision, command, results').action(
+    async (quoteId: string, { json }: Shared) => {
+      const chain = await reading(world, (readings) => readings.quoteChain(quoteId))
+      if (chain === null) throw new CliFailure('NO_SUCH_QUOTE', `the history has no quote ${quoteId}`)
+      print(json, chain, () => tellChain(chain))
+    },
+  )
+
+  add('actor <kind/key>', 'one actor: snapshot, timers, effects, journal')
+    .option('--service <name>', 'of this service; without it the first that has one')
+    .option('--url <url>', 'ask this one')
+    .option('--at <when>', 'from the database: as it was after this sequence number or at this time (ISO 8601)')
+    .action(async (address: string, { json, url, service, at }: Shared & { service?: string; at?: string }) => {
+      const { kind, key } = parsedAddress(address)
+      const wanted = { kind, key, ...(service === undefined ? {} : { service }) }
+      const found =
+        at === undefined
+          ? await liveActor(await clients(world, service === undefined ? [] : [service], url), kind, key)
+          : await reading(world, (readings) => readings.actor({ ...wanted, at }))
+      if (found === null) throw new CliFailure('NO_SUCH_ACTOR', `no actor ${address} in ${service ?? 'any service'}`)
+      print(json, found, () => JSON.stringify(found, null, 2))
+    })
+
+  add('lag [service]', 'records that each service has not taken yet, by topic and partition').action(
+    async (service: string | undefined, { json }: Shared) => {
+      const rows = await reading(world, (readings) => readings.lag(service))
+      print(json, { lag: rows }, () =>
+        table(
+          ['SERVICE', 'TOPIC', 'PARTITION', 'COMMITTED', 'END', 'LAG'],
+          rows.map(({ service: name, topic, partition, committed, end, lag }) => [
+            name,
+            topic,
+            String(partition),
+            committed ?? '-',
+            end,
+            lag ?? '-',
+          ]),
+        ),
+      )
+    },
+  )
+
+  add('dead-letters', 'parked events, with their actor, cause and origin')
+    .option('--service <name>', 'of this service')
+    .option('--limit <n>', 'at most so many', count, 50)
+    .action(async ({ json, service, limit }: Shared & { service?: string; limit: number }) => {
+      const rows = await reading(world, (readings) => readings.deadLetters({ limit, ...(service === undefined ? {} : { service }) }))
+      print(json, { dead_letters: rows }, () =>
+        rows.length === 0
+          ? 'none'
+          : table(
+              ['AT', 'SERVICE', 'LANE', 'TURN', 'ACTOR', 'CAUSE', 'ORIGIN', 'DONE'],
+              rows.map((row) => [
+                row.at,
+                row.service,
+                String(row.lane),
+                String(row.turn),
+                `${row.kind}/${row.key}`,
+                row.cause,
+                row.origin,
+                row.done ?? '-',
+              ]),
+            ),
+      )
+    })
+  return program
+}
+
+const ORDERS: Readonly<Record<OrderName, string>> = {
+  arm: 'allow side effects; 0 when the service says that it is armed',
+  disarm: 'refuse side effects, stay observable',
+  pause: 'take no new work; results, timers and orders go on',
+  resume: 'take new work again',
+  drain: 'finish what is under way, give the lanes back and end',
+}
+
+const DONE: Readonly<Record<OrderName, string>> = { arm: 'armed', disarm: 'disarmed', pause: 'paused', resume: 'resumed', drain: 'drained' }
+
+const usage = (message: string): never => {
+  throw new InvalidArgumentError(message)
+}
+const filled = (text: string): string => (text.trim() === '' ? usage('must not be empty') : text)
+const count = (text: string): number => (/^[1-9]\d{0,4}$/.test(text) ? Number(text) : usage('must be a whole number from 1 to 99999'))
+const seconds = (text: string): number => (/^\d{1,4}(\.\d+)?$/.test(text) ? Number(text) : usage('must be a number of seconds'))
+
+const parsedAddress = (address: string): { kind: string; key: string } => {
+  const [, kind, key] = /^([^/]+)\/(.+)$/.exec(address) ?? []
+  if (kind === undefined || key === undefined) throw new CliFailure('USAGE', `${address} is not KIND/KEY, for instance command/cmd-42`)
+  return { kind, key }
+}
+
+/** The services that were named, or all of them. @throws {CliFailure} a name that nothing runs under, or none where one is needed */
+const clients = async (
+  { env, fetch }: World,
+  names: readonly string[],
+  url: string | undefined,
+  oneNeeded?: string,
+): Promise<[Client, ...Client[]]> => {
+  if (oneNeeded !== undefined && names.length === 0 && url === undefined) throw new CliFailure('USAGE', oneNeeded)
+  const { services } = await whereabouts(env, url, names[0])
+  const wanted = names.length === 0 ? [...services.keys()] : names
+  const [first, ...rest] = wanted.map((name) => {
+    const at = services.get(name)
+    if (at === undefined)
+      throw new CliFailure('NO_SUCH_SERVICE', `no service ${name}; there are: ${[...services.keys()].join(', ') || 'none'}`)
+    return makeClient(fetch, name, at, env['CONTROL_TOKEN'])
+  })
+  if (first === undefined) throw new CliFailure('NO_SERVICE', 'no service is running')
+  return [first, ...rest]
+}
+
+const reading = async <T>({ env, readings }: World, read: (readings: Readings) => Promise<T>): Promise<T> => {
+  const opened = readings(await onlySources(env))
+  return read(opened).finally(() => opened.close())
+}
+
+const liveActor = async (among: readonly Client[], kind: string, key: string): Promise<object | null> => {
+  for (const client of among) {
+    const { status, body } = await client.get(`/actors/${encodeURIComponent(kind)}/${encodeURIComponent(key)}`)
+    if (status === 200) return { service: client.service, ...body }
+  }
+  return null
+}
+
+interface Seen {
+  readonly service: string
+  readonly url: string
+  readonly ready: boolean
+  readonly reasons: readonly string[]
+  readonly state: HostState | null
+  readonly error: string | null
+}
+
+const look = async (client: Client): Promise<Seen> => {
+  const { service, url } = client
+  try {
+    const [readiness, answer] = [await client.get('/readyz'), await client.get('/state')]
+    const reasons = Array.isArray(readiness.body['reasons']) ? readiness.body['reasons'].map(String) : []
+    const state = stateIn(answer.body, service)
+    return { service: state.service, url, ready: readiness.status === 200, reasons, state, error: null }
+  } catch (error) {
+    if (error instanceof CliFailure) return { service, url, ready: false, reasons: [], state: null, error: error.message }
+    throw error
+  }
+}
+
+const statusTable = (seen: readonly Seen[]): string =>
+  table(
+    ['SERVICE', 'URL', 'STATE', 'READY', 'ARMED', 'LANES', 'BLOCKED'],
+    seen.map(({ service, url, ready, reasons, state }) => [
+      service,
+      url,
+      state?.lifecycle ?? 'no answer',
+      ready ? 'yes' : 'no',
+      state === null || armed(state) === null ? '-' : armed(state) ? 'yes' : 'no',
+      state === null ? '-' : String(state.lanes.length),
+      [...(state?.blocked ?? []).map(({ code }) => code), ...reasons].join(', ') || '-',
+    ]),
+  )

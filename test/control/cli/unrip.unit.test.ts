@@ -1,0 +1,286 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Registry } from 'prom-client'
+import { expect, onTestFinished, test } from 'vitest'
+import type { Readings, Sources } from '#control/cli/readings.ts'
+import { unrip } from '#control/cli/unrip.ts'
+import type { HostView, OrderOutcome } from '#control/host-view.ts'
+import { serveControl } from '#control/http/serve.ts'
+import { makeLog } from '#control/telemetry/log.ts'
+import { fakeHost } from '../http/fake-host.ts'
+import { chain } from './fake-chain.ts'
+
+const WHO = ['--by', 'ana', '--reason', 'drill']
+
+const served = async (says: Partial<HostView> = {}, outcome?: OrderOutcome, token?: string) => {
+  const host = fakeHost(says, outcome && (() => outcome))
+  const log = makeLog({ service: host.view.service, level: 'silent' })
+  const server = await serveControl({
+    view: host.view,
+    host: '127.0.0.1',
+    port: 0,
+    metrics: new Registry(),
+    log,
+    orderWaitMs: 20,
+    ...(token ? { token } : {}),
+  })
+  onTestFinished(() => server.close())
+  return { ...host, ...server }
+}
+
+const noReadings: Readings = {
+  quoteChain: async (id) => (id === 'q-1' ? chain : null),
+  actor: async ({ kind, key, at }) => (kind === 'quote' ? { kind, key, at } : null),
+  deadLetters: async () => [],
+  lag: async () => [{ service: 'history-writer', topic: 'exec.trade_result', partition: 2, committed: '10', end: '12', lag: '2' }],
+  close: async () => {},
+}
+
+const typed = async (args: string[], env: NodeJS.ProcessEnv = {}, readings: Partial<Readings> = {}) => {
+  const out: string[] = []
+  const err: string[] = []
+  const asked: Sources[] = []
+  const code = await unrip(args, {
+    env: { DATA_DIR: '/nonexistent', ...env },
+    out: (text) => void out.push(text),
+    err: (text) => void err.push(text),
+    fetch,
+    readings: (sources) => {
+      asked.push(sources)
+      return { ...noReadings, ...readings }
+    },
+  })
+  return { code, out: out.join(''), err: err.join(''), asked, json: () => JSON.parse(out.join('')) }
+}
+
+const services = (map: Record<string, string>) => ({
+  UNRIP_SERVICES: JSON.stringify(Object.fromEntries(Object.entries(map).map(([name, url]) => [name, { url, pid: 1 }]))),
+})
+
+test('status shows every service of UNRIP_SERVICES and is 0 while all answer', async () => {
+  const { url } = await served()
+  const text = await typed(['status'], services({ 'strategy-engine': url }))
+  expect(text).toMatchObject({ code: 0, err: '' })
+  expect(text.out).toMatch(/SERVICE +URL[\s\S]*strategy-engine +http:\/\/127\.0\.0\.1:\d+ +running +yes +no +1 +-/)
+  const json = await typed(['status', '--json'], services({ 'strategy-engine': url }))
+  expect(json.json().services['strategy-engine']).toMatchObject({ url, ready: true, state: { lifecycle: 'running' } })
+})
+
+test('status shows what answers and ends with 1 when one does not, by its name', async () => {
+  const { url } = await served({ notReady: async () => ['no lane is owned'] })
+  const dead = await served()
+  await dead.close()
+  const text = await typed(['status'], services({ 'strategy-engine': url, 'history-writer': dead.url }))
+  expect(text.code).toBe(1)
+  expect(text.out).toContain('no lane is owned')
+  expect(text.err).toContain(`history-writer at ${dead.url}: nobody answers (ECONNREFUSED)`)
+})
+
+test('the services are found in run.json of DATA_DIR, and by --url without any', async () => {
+  const { url } = await served()
+  const dir = await mkdtemp(join(tmpdir(), 'unrip-cli-'))
+  onTestFinished(() => rm(dir, { recursive: true }))
+  await writeFile(
+    join(dir, 'run.json'),
+    JSON.stringify({ services: { 'strategy-engine': { url, pid: 4 } }, kafka: '127.0.0.1:1', database: 'postgres://a@b/c' }),
+  )
+  expect((await typed(['status'], { DATA_DIR: dir })).code).toBe(0)
+  expect((await typed(['status', '--url', url])).out).toContain('strategy-engine')
+  expect((await typed(['lag'], { DATA_DIR: dir })).asked).toEqual([{ kafka: '127.0.0.1:1', database: 'postgres://a@b/c' }])
+  expect((await typed(['lag'], { DATA_DIR: dir, DATABASE_URL: 'postgres://x@y/z' })).asked[0]).toMatchObject({
+    database: 'postgres://x@y/z',
+  })
+})
+
+test('where nothing runs it says which file was looked for; a broken map is named too', async () => {
+  expect(await typed(['status'])).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(/^unrip: \/nonexistent\/run\.json is not there: start with npm start/),
+  })
+  expect(await typed(['status'], { UNRIP_SERVICES: '{"a": 1}' })).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('UNRIP_SERVICES is not the JSON'),
+  })
+})
+
+test('arm gives the order with who and why, and is 0 when the service says that it is armed', async () => {
+  const { url, orders } = await served()
+  const { code, out } = await typed(['arm', 'strategy-engine', ...WHO], services({ 'strategy-engine': url }))
+  expect({ code, out }).toEqual({ code: 0, out: 'strategy-engine: armed\n' })
+  expect(orders).toEqual([{ order: 'arm', by: 'ana', reason: 'drill', arguments: {} }])
+  expect((await typed(['arm', '--url', url, ...WHO, '--json'])).json()).toMatchObject({ strategy: { armed: true } })
+})
+
+test('an order that was taken and did not come true is 1, with what blocks it', async () => {
+  const blocked = [{ code: 'PRICE_STALE', since: '2026-11-21T10:00:00.000Z', detail: 'no price for 9 s' }]
+  const { url, state, view } = await served()
+  const stubborn = await served({ describe: async () => ({ ...(await view.describe()), strategy: { armed: false }, blocked }) })
+  const { code, err } = await typed(['arm', 'strategy-engine', ...WHO], services({ 'strategy-engine': stubborn.url }))
+  expect({ code, err }).toEqual({
+    code: 1,
+    err: 'unrip: strategy-engine: the order arm was taken, and it is not armed: PRICE_STALE (no price for 9 s)\n',
+  })
+  expect(await typed(['pause', '--url', url, ...WHO])).toMatchObject({ code: 1, err: expect.stringContaining('its lifecycle is running') })
+  Object.assign(state, { lifecycle: 'paused' })
+  expect(await typed(['pause', '--url', url, ...WHO])).toMatchObject({ code: 0 })
+  expect(await typed(['resume', '--url', url, ...WHO])).toMatchObject({ code: 1, err: expect.stringContaining('still paused') })
+})
+
+test('an order that is refused, pending or unwritten is 1 and says so with its id', async () => {
+  const said: [OrderOutcome, string][] = [
+    [{ outcome: 'refused', code: 'RECONCILING', message: 'not before it is reconciled' }, 'strategy-engine: not before it is reconciled'],
+    [{ outcome: 'pending', id: '41' }, 'order 41 (disarm) is written; not every lane'],
+    [{ outcome: 'unavailable', message: 'no database; the gate is shut' }, 'the gate is shut'],
+    [{ outcome: 'draining' }, 'is draining'],
+  ]
+  for (const [outcome, expected] of said) {
+    const { url } = await served({}, outcome)
+    const { code, err } = await typed(['disarm', 'strategy-engine', '--url', url, ...WHO])
+    // `disarm` is no route of this fake, so that a missing order is seen as well.
+    expect(code).toBe(1)
+    expect(err).toContain('strategy-engine takes no order disarm')
+    const pause = await typed(['pause', 'strategy-engine', '--url', url, ...WHO, '--json'])
+    expect(pause.code).toBe(1)
+    expect(pause.json().error.message).toContain(expected.replace('(disarm)', '(pause)'))
+  }
+})
+
+test('drain is waited for until the process says drained, or is gone', async () => {
+  const quick = await served()
+  expect(await typed(['drain', 'strategy-engine', '--url', quick.url, ...WHO])).toMatchObject({
+    code: 0,
+    out: 'strategy-engine: drained\n',
+  })
+  const called = Promise.withResolvers<void>()
+  const gone = await served({
+    drain: () => {
+      called.resolve()
+      return Promise.withResolvers<void>().promise
+    },
+  })
+  const waiting = typed(['drain', 'strategy-engine', '--url', gone.url, ...WHO, '--wait', '30'])
+  await called.promise
+  await gone.close()
+  expect(await waiting).toMatchObject({ code: 0, out: 'strategy-engine: drained\n' })
+  const stuck = await served({ drain: () => Promise.withResolvers<void>().promise })
+  expect(await typed(['drain', 'strategy-engine', '--url', stuck.url, ...WHO, '--wait', '0'])).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('still running after 0 s'),
+  })
+})
+
+test('the token goes along, and a missing or wrong one is named', async () => {
+  const { url } = await served({}, undefined, 'correct-horse')
+  expect(await typed(['status', '--url', url])).toMatchObject({ code: 1, err: expect.stringContaining('set CONTROL_TOKEN') })
+  expect(await typed(['status', '--url', url], { CONTROL_TOKEN: 'x' })).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('CONTROL_TOKEN is not the one'),
+  })
+  expect(await typed(['status', '--url', url], { CONTROL_TOKEN: 'correct-horse' })).toMatchObject({ code: 0 })
+})
+
+test('a question that is not understood is 2 and orders nothing', async () => {
+  const { url, orders } = await served()
+  const questions = [
+    ['armm', 'strategy-engine'],
+    ['arm', '--url', url],
+    ['arm', '--url', url, '--by', 'ana'],
+    ['arm', '--url', url, '--by', '', '--reason', 'x'],
+    ['arm', ...WHO],
+    ['status', '--jsn'],
+    ['why'],
+    ['actor', 'command'],
+    ['dead-letters', '--limit', 'all'],
+  ]
+  for (const question of questions) expect((await typed(question)).code, question.join(' ')).toBe(2)
+  expect(orders).toEqual([])
+})
+
+test('help is 0, for the whole and for each command', async () => {
+  const help = await typed(['--help'])
+  expect(help.code).toBe(0)
+  for (const name of ['status', 'arm', 'disarm', 'pause', 'resume', 'drain', 'why', 'actor', 'lag', 'dead-letters']) {
+    expect(help.out).toContain(name)
+    expect(await typed([name, '--help'])).toMatchObject({ code: 0, out: expect.stringContaining('--json') })
+  }
+})
+
+test('a service that does not run is named together with those that do', async () => {
+  const { url } = await served()
+  expect(await typed(['pause', 'strategy', ...WHO], services({ 'strategy-engine': url }))).toMatchObject({
+    code: 1,
+    err: 'unrip: no service strategy; there are: strategy-engine\n',
+  })
+})
+
+test('an address that serves something else is not taken for a service', async () => {
+  const { createServer } = await import('node:http')
+  const other = createServer((_, answer) => answer.end('<html>'))
+  const { promise, resolve } = Promise.withResolvers<void>()
+  other.listen(0, '127.0.0.1', resolve)
+  await promise
+  onTestFinished(() => void other.close())
+  const address = other.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  expect(await typed(['status', '--url', `http://127.0.0.1:${port}`])).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('not that of a control API'),
+  })
+})
+
+test('an actor is found in the service that has it, its key with slashes; --at asks the database', async () => {
+  const { url } = await served()
+  const env = services({ 'strategy-engine': url })
+  expect((await typed(['actor', 'command/near_intents:BTC/EURe', '--json'], env)).json()).toMatchObject({
+    service: 'strategy-engine',
+    key: 'near_intents:BTC/EURe',
+  })
+  expect(await typed(['actor', 'command/cmd-9'], env)).toMatchObject({ code: 1, err: 'unrip: no actor command/cmd-9 in any service\n' })
+  expect((await typed(['actor', 'quote/q-1', '--at', '12', '--json'])).json()).toEqual({ kind: 'quote', key: 'q-1', at: '12' })
+})
+
+test('lag and dead letters are tables, or JSON', async () => {
+  expect((await typed(['lag'])).out).toMatch(/SERVICE +TOPIC[\s\S]*history-writer +exec\.trade_result +2 +10 +12 +2/)
+  expect((await typed(['lag', '--json'])).json().lag).toHaveLength(1)
+  expect((await typed(['dead-letters'])).out).toBe('none\n')
+  const letter = {
+    service: 'strategy-engine',
+    lane: 1,
+    turn: 40,
+    kind: 'quote',
+    key: 'q-9',
+    cause: 'BAD_EVENT',
+    origin: 'record norm.swap_demand/1@7',
+    at: '2026-11-21',
+    done: null,
+    event: {},
+  }
+  expect((await typed(['dead-letters'], {}, { deadLetters: async () => [letter] })).out).toContain('quote/q-9')
+})
+
+test('why tells the whole chain in order, with all reasons and amounts in their assets', async () => {
+  const { code, out } = await typed(['why', 'q-1'])
+  expect(code).toBe(0)
+  const order = ['quote q-1', 'demand', 'price', 'inventory', 'decision', 'command', 'SUBMITTED', 'SETTLED'].map((word) =>
+    out.indexOf(word),
+  )
+  expect(order).toEqual(order.toSorted((a, b) => a - b))
+  expect(out).not.toContain('?')
+  expect(out).toContain('a taker gives 0.001 BTC for some EURe (fixed: in)')
+  expect(out).toContain('kraken bid 61224.5, ask 61226.1; coingecko 61230; used: kraken, 120 ms old when decided')
+  expect(out).toContain('inv-12 at block 345: spendable 5000000000000000000000 units of eure')
+  expect(out).toContain('trade: TRADE, dec-q-1')
+  expect(out).toContain('gross edge 2.0001 %, threshold 2.00 %')
+  expect(out).toContain('cmd-q-1: offer 0.001 BTC for 60 EURe')
+  expect(out).toContain('SETTLED (settled) (+3.2 s)')
+  expect((await typed(['why', 'q-1', '--json'])).json()).toEqual(chain)
+})
+
+test('why says of an unfinished quote what is missing, and of an unknown one that there is none', async () => {
+  const demandOnly = { ...chain, records: chain.records.slice(0, 1) }
+  expect((await typed(['why', 'q-1'], {}, { quoteChain: async () => demandOnly })).out).toContain(
+    'not decided, or the decision is not in the history yet',
+  )
+  expect(await typed(['why', 'q-2'])).toMatchObject({ code: 1, err: 'unrip: the history has no quote q-2\n' })
+})
