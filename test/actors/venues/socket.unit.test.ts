@@ -8,8 +8,8 @@ import { inbox, keptLog, socketServer } from './servers.ts'
 
 const QUICK: SocketTimings = {
   connectTimeoutMs: 500,
-  pingEveryMs: 20,
-  pongWithinMs: 60,
+  pingEveryMs: 60_000,
+  pongWithinMs: 10_000,
   silenceMs: null,
   stableMs: 1_000,
   delayMs: () => 5,
@@ -61,7 +61,7 @@ describe('a socket that comes back', () => {
 
   it('drops a half-open socket, from which neither pong nor frame comes after a ping', async () => {
     const server = await serve(undefined, { autoPong: false })
-    const { gone } = open(server.url)
+    const { gone } = open(server.url, { pingEveryMs: 20, pongWithinMs: 60 })
     await server.peers.take()
     expect(await gone.take()).toBe('no pong')
     await server.peers.take()
@@ -70,7 +70,7 @@ describe('a socket that comes back', () => {
 
   it('takes any frame after a ping for a sign of life', async () => {
     const server = await serve(undefined, { autoPong: false })
-    const { gone, texts } = open(server.url)
+    const { gone, texts } = open(server.url, { pingEveryMs: 20, pongWithinMs: 1_000 })
     const peer = await server.peers.take()
     const pinged = inbox<null>()
     peer.socket.on('ping', () => {
@@ -84,7 +84,7 @@ describe('a socket that comes back', () => {
 
   it('drops a socket that answers pings but is silent for longer than the venue ever is', async () => {
     const server = await serve()
-    const { gone } = open(server.url, { silenceMs: 50 })
+    const { gone } = open(server.url, { silenceMs: 50, pingEveryMs: 10 })
     await server.peers.take()
     expect(await gone.take()).toBe('silent')
   })
@@ -194,7 +194,7 @@ describe('a socket that comes back', () => {
 
   it('closes in a second even if the peer never answers the close frame', async () => {
     const server = await serve()
-    const { socket, states } = open(server.url, { pingEveryMs: 60_000 })
+    const { socket, states } = open(server.url)
     const peer = await server.peers.take()
     await states.take()
     peer.socket.pause()

@@ -12,10 +12,10 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0)) await cleanUp()
 })
 
-const serve = async (handle: Handler) => {
+const serve = async (handle: Handler, timeoutMs = 5_000) => {
   const server = await httpServer(handle)
   cleanUps.push(server.stop)
-  return { server, bridge: bridgeClient({ url: `${server.url}/rpc`, timeoutMs: 150 }) }
+  return { server, bridge: bridgeClient({ url: `${server.url}/rpc`, timeoutMs }) }
 }
 
 const message = (name: string) => {
@@ -136,7 +136,7 @@ describe('faults of the bridge', () => {
     ['another shape', reply(200, { result: { tokens: 'none' } }), 'MALFORMED', 'tokens'],
     ['silence', () => {}, 'UNAVAILABLE', 'timeout'],
   ])('%s', async (_name, handle, code, text) => {
-    const { bridge } = await serve(handle)
+    const { bridge } = await serve(handle, text === 'timeout' ? 100 : 5_000)
     const error = await caught(bridge.supportedTokens())
     expect(error).toMatchObject({ code, method: 'supported_tokens' })
     expect(error.text).toContain(text)

@@ -49,8 +49,9 @@ const serve = async (handle: Handler) => {
   return server
 }
 
-const client = (...servers: Array<{ url: string }>) =>
-  verifierClient({ urls: servers.map((server) => server.url), contract_id: 'intents.near', timeoutMs: 150, restMs: 0 })
+const client = (...servers: Array<{ url: string }>) => impatient(5_000, ...servers)
+const impatient = (timeoutMs: number, ...servers: Array<{ url: string }>) =>
+  verifierClient({ urls: servers.map((server) => server.url), contract_id: 'intents.near', timeoutMs, restMs: 0 })
 
 const caught = async (promise: Promise<unknown>): Promise<VerifierError> => {
   const error: unknown = await promise.then(
@@ -163,14 +164,15 @@ describe('a node that is of no use', () => {
   ])('with %s is passed over for the next, and alone it is UNAVAILABLE', async (_name, handle, reason) => {
     const bad = await serve(handle)
     const good = await healthy()
-    const verifier = client(bad, good)
+    const timeoutMs = reason === 'timeout' ? 300 : 5_000
+    const verifier = impatient(timeoutMs, bad, good)
     expect(await verifier.fee()).toBe(1)
     expect(verifier.state().nodes).toMatchObject([
       { failed: 1, answered: 0 },
       { failed: 0, answered: 1 },
     ])
     expect(verifier.state().nodes[0]?.last_fault).toContain(reason)
-    const error = await caught(client(bad).fee())
+    const error = await caught(impatient(timeoutMs, bad).fee())
     expect(error).toMatchObject({ code: 'UNAVAILABLE', nodes: [{ url: new URL(bad.url).origin }] })
   })
 
@@ -179,7 +181,7 @@ describe('a node that is of no use', () => {
     await dead.stop()
     const slow = await serve(hanging)
     const good = await healthy()
-    const verifier = verifierClient({ urls: [dead.url, slow.url, good.url], contract_id: 'intents.near', timeoutMs: 60 })
+    const verifier = verifierClient({ urls: [dead.url, slow.url, good.url], contract_id: 'intents.near', timeoutMs: 300 })
     expect(await verifier.fee()).toBe(1)
     expect(await verifier.fee()).toBe(1)
     expect(slow.requests).toHaveLength(1)
