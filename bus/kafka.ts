@@ -1,0 +1,26 @@
+import { PATIENT, kafkaClient } from './client.ts'
+import type { ClientOptions } from './client.ts'
+import { publisher } from './publisher.ts'
+import { openReader } from './reader.ts'
+import type { BusReader, MessageBus } from './shapes.ts'
+
+/**
+ * The bus of one process. Nothing is connected before the first `send` or `reader`; both wait for a broker that is away, as long as it takes.
+ * `send` rejects with a {@link BusError}; so does `reader`, where a topic does not exist.
+ */
+export const kafkaBus = (options: ClientOptions): MessageBus => {
+  const kafka = kafkaClient(options, PATIENT)
+  const out = publisher(kafka, options.log)
+  const readers = new Set<BusReader>()
+  return {
+    send: (records) => out.send(records),
+    reader: async (wanted) => {
+      const reader = await openReader(kafka, wanted, options.log)
+      readers.add(reader)
+      return reader
+    },
+    close: async () => {
+      await Promise.all([out.close(), ...[...readers].map((reader) => reader.close())])
+    },
+  }
+}

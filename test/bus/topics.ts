@@ -1,0 +1,19 @@
+import { kafkaClient, BRIEF } from '#bus/client.ts'
+import type { Admin } from 'kafkajs'
+import { silent } from './silent.ts'
+
+/** An admin of its own for one piece of work. */
+export const withAdmin = async <T>(brokers: string, work: (admin: Admin) => Promise<T>): Promise<T> => {
+  const admin = kafkaClient({ brokers, clientId: 'test-admin', log: silent }, BRIEF).admin()
+  await admin.connect()
+  try {
+    return await work(admin)
+  } finally {
+    await admin.disconnect()
+  }
+}
+
+export const makeTopics = (brokers: string, topics: readonly string[], numPartitions: number): Promise<boolean> =>
+  withAdmin(brokers, (admin) =>
+    admin.createTopics({ waitForLeaders: true, topics: topics.map((topic) => ({ topic, numPartitions, replicationFactor: 1 })) }),
+  )
