@@ -44,7 +44,7 @@ export interface Verifier {
 
 /** @param options.timeoutMs of one request to one node; 1,500 unless told */
 export const verifierClient = (options: Omit<NearRpcOptions, 'timeoutMs'> & { timeoutMs?: number }): Verifier => {
-  const rpc = nearRpc({ timeoutMs: 1_500, ...options })
+  const rpc = nearRpc({ ...options, timeoutMs: options.timeoutMs ?? 1_500 })
 
   const timed = async ({ url, block_height }: At, view?: ViewOptions): Promise<AtBlock> => ({
     block_height,
