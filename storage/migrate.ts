@@ -85,7 +85,10 @@ const storeFleet = async (client: Client, lanes: number): Promise<void> => {
   )
   const { rows } = await client.query<{ lanes: number }>('SELECT lanes FROM unrip.fleet')
   if (rows[0]?.lanes !== lanes)
-    throw new StoreError('broken_contract', `LANES is ${lanes}, but this database was made with ${rows[0]?.lanes}; the number cannot be changed`)
+    throw new StoreError(
+      'broken_contract',
+      `LANES is ${lanes}, but this database was made with ${rows[0]?.lanes}; the number cannot be changed`,
+    )
 }
 
 const urlOf = (adminUrl: string, name: string, password: string): string => {

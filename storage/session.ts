@@ -1,0 +1,186 @@
+import { Client, Pool, types } from 'pg'
+import type { ClientBase, ClientConfig, CustomTypesConfig, PoolClient, QueryConfig, QueryResultRow } from 'pg'
+import { isSessionOver, toStoreError } from './errors.ts'
+
+export interface StoreLog {
+  info(fields: object, text: string): void
+  warn(fields: object, text: string): void
+}
+
+export interface SessionOptions {
+  readonly connectionString: string
+  readonly applicationName: string
+  readonly log: StoreLog
+}
+
+/** Prepared by name on first use of each connection. */
+export interface Statement {
+  readonly name: string
+  readonly text: string
+}
+
+/** The server gives up before we do, so that a late answer is the exception. */
+const STATEMENT_TIMEOUT_MS = 10_000
+const ANSWER_TIMEOUT_MS = 12_000
+const CONNECT_TIMEOUT_MS = 3_000
+
+/** bigint as number: ids, offsets and ms stay far below 2^53. numeric stays text. */
+const parsers: CustomTypesConfig = {
+  getTypeParser: (oid: number, format?: 'text' | 'binary') =>
+    oid === types.builtins.INT8 ? Number : types.getTypeParser(oid, format ?? 'text'),
+} as CustomTypesConfig
+
+const configOf = ({ connectionString, applicationName }: SessionOptions): ClientConfig => ({
+  connectionString,
+  application_name: applicationName,
+  statement_timeout: STATEMENT_TIMEOUT_MS,
+  query_timeout: ANSWER_TIMEOUT_MS,
+  connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+  keepAlive: true,
+  types: parsers,
+})
+
+/** A small pool for commits and reads. The function fences, not the connection: any of them will do. */
+export class Sessions {
+  readonly #pool: Pool
+
+  constructor(options: SessionOptions, size: number) {
+    this.#pool = new Pool({ ...configOf(options), max: size, idleTimeoutMillis: 0 })
+    // A connection that breaks also says so by itself, under way or idle; whoever waits for it hears it from its statement.
+    this.#pool.on('connect', (client) => client.on('error', () => undefined))
+    this.#pool.on('error', (error) => options.log.warn({ error: error.message }, 'an idle database connection ended'))
+  }
+
+  /** @throws {StoreError} */
+  async query<R extends QueryResultRow>(statement: Statement, values: unknown[], what: string): Promise<R[]> {
+    return this.with(what, (client) => rowsOf<R>(client, statement, values))
+  }
+
+  /** @throws {StoreError} whatever `work` throws, named */
+  async with<R>(what: string, work: (client: PoolClient) => Promise<R>): Promise<R> {
+    const client = await this.#pool.connect().catch((error: unknown) => {
+      throw toStoreError(error, what, false)
+    })
+    try {
+      const answer = await work(client)
+      client.release()
+      return answer
+    } catch (error) {
+      client.release(isSessionOver(error))
+      throw toStoreError(error, what, true)
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#pool.end()
+  }
+}
+
+export const rowsOf = async <R extends QueryResultRow>(client: ClientBase, { name, text }: Statement, values: unknown[]): Promise<R[]> => {
+  const config: QueryConfig = { name, text, values }
+  return (await client.query<R>(config)).rows
+}
+
+/**
+ * One connection of its own for what must not wait behind commits: the lease, and LISTEN. While somebody listens it
+ * comes back by itself, and then calls everybody: a notification may have been missed.
+ */
+export class ControlSession {
+  readonly #options: SessionOptions
+  readonly #listeners = new Map<string, Set<() => void>>()
+  #client: Promise<Client> | null = null
+  #retry: NodeJS.Timeout | null = null
+  #isClosed = false
+
+  constructor(options: SessionOptions) {
+    this.#options = options
+  }
+
+  async query<R extends QueryResultRow>(statement: Statement, values: unknown[], what: string): Promise<R[]> {
+    const client = await this.#connected(what)
+    try {
+      return await rowsOf<R>(client, statement, values)
+    } catch (error) {
+      if (isSessionOver(error)) this.#drop(client)
+      throw toStoreError(error, what, true)
+    }
+  }
+
+  /** Calls back at each notification on the channel and after each reconnect. */
+  async listen(channel: string, callback: () => void): Promise<() => Promise<void>> {
+    const set = this.#listeners.get(channel) ?? new Set()
+    const isFirst = set.size === 0
+    this.#listeners.set(channel, set.add(callback))
+    const client = await this.#connected(`listen to ${channel}`)
+    if (isFirst) await client.query(`LISTEN ${client.escapeIdentifier(channel)}`)
+    return async () => {
+      set.delete(callback)
+      if (set.size > 0 || this.#listeners.get(channel) !== set) return
+      this.#listeners.delete(channel)
+      const current = await this.#client?.catch(() => null)
+      await current?.query(`UNLISTEN ${current.escapeIdentifier(channel)}`).catch(() => undefined)
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    if (this.#retry) clearTimeout(this.#retry)
+    const client = await this.#client?.catch(() => null)
+    this.#client = null
+    await client?.end()
+  }
+
+  async #connected(what: string): Promise<Client> {
+    this.#client ??= this.#connect()
+    const attempt = this.#client
+    try {
+      return await attempt
+    } catch (error) {
+      if (this.#client === attempt) this.#client = null
+      throw toStoreError(error, what, false)
+    }
+  }
+
+  async #connect(): Promise<Client> {
+    const client = new Client({ ...configOf(this.#options), application_name: `${this.#options.applicationName} control` })
+    client.on('error', () => this.#drop(client))
+    client.on('end', () => this.#drop(client))
+    client.on('notification', ({ channel }) => this.#call(channel))
+    await client.connect()
+    for (const channel of this.#listeners.keys()) await client.query(`LISTEN ${client.escapeIdentifier(channel)}`)
+    for (const channel of this.#listeners.keys()) this.#call(channel)
+    return client
+  }
+
+  #call(channel: string): void {
+    for (const callback of this.#listeners.get(channel) ?? []) callback()
+  }
+
+  /** Forgets a broken connection, and fetches a new one if somebody listens. */
+  #drop(client: Client): void {
+    const attempt = this.#client
+    void attempt?.then(
+      (current) => {
+        if (current !== client || this.#client !== attempt) return
+        this.#client = null
+        void client.end().catch(() => undefined)
+        this.#reconnectSoon()
+      },
+      () => this.#reconnectSoon(),
+    )
+  }
+
+  #reconnectSoon(): void {
+    if (this.#isClosed || this.#retry || this.#listeners.size === 0) return
+    this.#retry = setTimeout(() => {
+      this.#retry = null
+      this.#connected('listen').catch((error: Error) => {
+        this.#options.log.warn({ error: error.message }, 'the connection for notifications is away')
+        this.#reconnectSoon()
+      })
+    }, RECONNECT_MS)
+    this.#retry.unref()
+  }
+}
+
+const RECONNECT_MS = 500
