@@ -31,7 +31,6 @@ export type QuoteLine =
     }
 
 export const FOLLOWED = ['norm.swap_demand', 'decision.trade_decision', 'exec.trade_result'] as const
-export type FollowedTopic = (typeof FOLLOWED)[number]
 
 export type QuoteBook = {
   /** @param value the record as it came; one that is not a readable envelope gives no line */

@@ -76,18 +76,18 @@ const startAll = async ({ root, options, env, screen, onRunning }: SessionSpec):
   const goal = openGoal(options.quotes)
   const run = runFile(env.DATA_DIR)
   const early: QuoteLine[] = []
-  let ready: Fleet | undefined
+  const ready: { fleet?: Fleet } = {}
 
   const print = (line: QuoteLine): void => screen.event(line, textOf(line))
   const onLine = (line: QuoteLine): void => {
     goal.count(line)
     // The table comes first.
-    if (ready === undefined) early.push(line)
+    if (ready.fleet === undefined) early.push(line)
     else print(line)
   }
   const onChange = ({ why, ...change }: Change): void => {
     screen.event({ event: 'service', ...change }, `${change.name} ${change.state} (${why})`)
-    if (ready !== undefined) run.write(readyEvent(ready, infrastructure, env))
+    if (ready.fleet !== undefined) run.write(readyEvent(ready.fleet, infrastructure, env))
   }
   const allSimulated = simulatedVenues(env).length === VENUE_VARIABLES.length
   const shared = {
@@ -103,7 +103,7 @@ const startAll = async ({ root, options, env, screen, onRunning }: SessionSpec):
   ])
   const arms = allSimulated && !options.disarmed
   const [looks] = await Promise.all([fleet.untilReady(), arms ? fleet.arm() : undefined])
-  ready = fleet
+  ready.fleet = fleet
   run.write(readyEvent(fleet, infrastructure, env))
   screen.event(readyEvent(fleet, infrastructure, env), readyText(fleet, looks, arms, performance.now() - began))
   early.forEach(print)

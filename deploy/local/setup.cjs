@@ -118,12 +118,7 @@ const telling = (output, patterns) => {
     const found = lines.find((line) => pattern.test(line))
     if (found !== undefined) return found.replace(/^(npm (error|ERR!)|\[ERROR\])\s*/, '').slice(0, 240)
   }
-  return (
-    lines
-      .filter((line) => line !== '')
-      .at(-1)
-      ?.slice(0, 240) ?? 'it printed nothing'
-  )
+  return lines.findLast((line) => line !== '')?.slice(0, 240) ?? 'it printed nothing'
 }
 
 const installPackages = async () => {
