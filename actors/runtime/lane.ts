@@ -538,7 +538,7 @@ export class Lane {
   /** An operator says that what is lost is lost: the offset is set to what the log has, each mark may jump once. */
   async #acceptLoss(draft: Draft): Promise<{ outcome: string; detail?: string }> {
     const { halted } = this.#memory
-    if (!halted?.topic) return { outcome: 'refused', detail: 'this lane is not halted by an input' }
+    if (!halted?.topic) return { outcome: 'taken', detail: 'not halted by an input' }
     const end = (await this.#options.reader.ends(this.lane)).find(({ topic }) => topic === halted.topic)
     const input = this.#memory.inputs.get(halted.topic)
     if (!end || !input) return { outcome: 'refused', detail: `${halted.topic} is not there` }

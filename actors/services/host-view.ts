@@ -1,0 +1,107 @@
+import type { Host } from '#actors/runtime/host.ts'
+import type { HostState, HostView, OrderRoute } from '#control/host-view.ts'
+import type { TopicName } from '#machines/contracts/topics.ts'
+import type { Section, SectionView, Service } from './run-service.ts'
+
+interface ActorReads {
+  actors(query: { service: string; kind?: string; state?: string; limit: number; after?: string }): ReturnType<HostView['actors']>
+  actor(service: string, kind: string, key: string): Promise<object | null>
+}
+
+interface ViewOptions {
+  readonly host: Host
+  readonly service: Service
+  readonly release: string
+  readonly reads: ActorReads
+  /** the service's own counts, beside the host's */
+  readonly counters: ReadonlyMap<string, number>
+  readonly drain: (why: string) => Promise<void>
+  /** called after the answer to a drain order can have left */
+  readonly onDrained: () => void
+}
+
+/** What control sees of a host: `/state`, orders, machines and stored actors. */
+export const hostView = (options: ViewOptions): HostView => {
+  const { host, service, release, reads, drain, onDrained } = options
+  const { definition } = service
+  return {
+    service: host.service,
+    release,
+    describe: async () => describe(options),
+    notReady: async () => notReady(host),
+    order: (order, waitMs) => host.submit(order, waitMs),
+    drain: async (by, reason) => {
+      await drain(`ordered by ${by}: ${reason}`)
+      setImmediate(onDrained)
+    },
+    orders: Object.entries(definition.orders).map(([name, { route, summary, schema }]): OrderRoute => ({
+      name,
+      ...route,
+      summary,
+      schema,
+    })),
+    machines: () =>
+      [...host.machines].map(([kind, machine]) => ({
+        kind,
+        version: machine.version,
+        hash: machine.hash,
+        config: machine.config as object,
+        mermaid: machine.mermaid(),
+      })),
+    actors: (query) => reads.actors({ service: host.service, ...query }),
+    actor: (kind, key) => reads.actor(host.service, kind, key),
+    reading: async (path) => {
+      const order = Object.values(definition.orders).find(({ route }) => route.method === 'PUT' && route.path === path)
+      const found = order && host.actor(order.to.kind, order.to.key)[0]
+      return found ? (found.context as object) : null
+    },
+  }
+}
+
+const notReady = (host: Host): string[] => {
+  if (host.draining) return ['draining']
+  if (host.lifecycle === 'starting' || host.lifecycle === 'recovering') return [host.lifecycle]
+  return host.connected ? [] : ['the database does not answer']
+}
+
+const describe = ({ host, service, release, counters }: ViewOptions): HostState => {
+  const nowMs = Date.now()
+  const lanes = host.lanes()
+  const merged = { ...host.counters(), ...Object.fromEntries(counters) }
+  const view: SectionView = {
+    actor: (kind, key) => host.actor(kind, key),
+    counters: merged,
+    openEffects: (name) => lanes.reduce((sum, { effects }) => sum + effects.filter((effect) => effect.name === name).length, 0),
+    tables: host.tables,
+    nowMs,
+  }
+  const own: Section = service.describe(view)
+  const halted = lanes.flatMap(({ lane, halted: halt }) =>
+    halt ? [{ code: halt.code, since: new Date(halt.since_ms).toISOString(), detail: `lane ${lane}: ${halt.detail}` }] : [],
+  )
+  const blocked = [...halted, ...(own.blocked ?? [])]
+  const topics = [...Object.keys(service.definition.inputs), ...Object.keys(service.definition.follows ?? {})] as TopicName[]
+  const lastCommitMs = host.lastCommitMs()
+  return {
+    service: host.service,
+    release,
+    lifecycle: host.lifecycle,
+    healthy: host.connected && halted.length === 0 && own.connected !== false,
+    connected: own.connected ?? host.connected,
+    authoritative: own.authoritative ?? lanes.length > 0,
+    blocked,
+    inputs: {
+      ...Object.fromEntries(topics.map((topic) => [topic, { ...host.seen(topic), stale: false }])),
+      ...Object.fromEntries(
+        Object.entries(own.inputs ?? {}).map(([name, { atMs, stale }]) => [
+          name,
+          { at: atMs === null ? null : new Date(atMs).toISOString(), age_ms: atMs === null ? null : nowMs - atMs, stale },
+        ]),
+      ),
+    },
+    last_success: own.lastSuccess ?? (lastCommitMs === null ? null : { at: new Date(lastCommitMs).toISOString(), what: 'commit' }),
+    counters: merged,
+    lanes: lanes.map(({ counters: _, ...lane }) => lane),
+    ...own.section,
+  }
+}

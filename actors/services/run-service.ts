@@ -1,0 +1,187 @@
+import { randomUUID } from 'node:crypto'
+import { z } from 'zod'
+import type { FeedRecord } from '#actors/runtime/feed-source.ts'
+import { Host } from '#actors/runtime/host.ts'
+import type { Clock, Meter } from '#actors/runtime/ports.ts'
+import type { CommonEnv } from '#actors/runtime/service-env.ts'
+import type { ActorKind, ServiceDefinition, Tables } from '#actors/runtime/service.ts'
+import { kafkaBus } from '#bus/kafka.ts'
+import { partitionOf } from '#bus/murmur2.ts'
+import type { Blocked } from '#control/host-view.ts'
+import { serveControl } from '#control/http/serve.ts'
+import { makeLog } from '#control/telemetry/log.ts'
+import type { Logger } from '#control/telemetry/log.ts'
+import { makeRegistry, metrics } from '#control/telemetry/metrics.ts'
+import { lifecycleMachine } from '#machines/lifecycle/machine.ts'
+import type { Address } from '#machines/contracts/stamp.ts'
+import { laneStore } from '#storage/lane-store.ts'
+import { storeReads } from '#storage/reads.ts'
+import { hostView } from './host-view.ts'
+
+/** What a service may do with its own host. Usable once the host runs; before, events go nowhere and actors are unknown. */
+export interface ServiceContext {
+  readonly log: Logger
+  readonly meter: Meter
+  readonly release: string
+  readonly nowMs: () => number
+  /** An event from this process's own connections for an actor of its lane. False: no lane is held here. */
+  tell(to: Address, event: { readonly type: string } & Readonly<Record<string, unknown>>): boolean
+  /** Records of a feed, without a commit in their path. False: dropped and counted. */
+  publish(records: readonly FeedRecord[]): boolean
+  /** The oracle of this effect may know by now: it is asked at once, and often for a while. */
+  hurry(effect: string): boolean
+  /** A fixed actor in every held lane. */
+  actor(kind: string, key: string): readonly { lane: number; state: unknown; context: unknown }[]
+  /** Adds to the service's counters in `/state`. */
+  count(name: string, n?: number): void
+}
+
+export interface Service {
+  /** `lifecycle` is added to its kinds. */
+  readonly definition: ServiceDefinition
+  /** Opens the service's own connections; called once the host runs. */
+  start?(): Promise<void> | void
+  /** Nothing new from outside: called before lanes are drained. */
+  stopFeeds?(): Promise<void> | void
+  /** Closes what effects may still have needed: called when the lanes are drained. */
+  close?(): Promise<void> | void
+  describe(view: SectionView): Section
+}
+
+export interface SectionView {
+  actor(kind: string, key: string): readonly { lane: number; state: unknown; context: unknown }[]
+  /** counts since the process started; see `/state` */
+  readonly counters: Readonly<Record<string, number>>
+  /** open effects of a name, over all held lanes */
+  openEffects(name: string): number
+  readonly tables: Tables
+  readonly nowMs: number
+}
+
+export interface Section {
+  /** the service's own part of `/state`, under its name */
+  readonly section: Readonly<Record<string, object>>
+  readonly connected?: boolean
+  readonly authoritative?: boolean
+  readonly blocked?: readonly Blocked[]
+  /** name → when it was last confirmed, ms; and whether that is too old */
+  readonly inputs?: Readonly<Record<string, { atMs: number | null; stale: boolean }>>
+  readonly lastSuccess?: { readonly at: string; readonly what: string } | null
+}
+
+type CommonValues = z.infer<z.ZodObject<typeof CommonEnv>>
+
+const LIFECYCLE_KIND: ActorKind = { machine: lifecycleMachine, version: 1, input: () => ({ of: 'lane' }) }
+
+export const clock: Clock = {
+  wallMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  after: (ms, callback) => {
+    // setTimeout counts in 31 bits: what lies further ahead is looked at again then.
+    const timer = setTimeout(callback, Math.min(Math.ceil(ms), 2_147_483_647))
+    return () => clearTimeout(timer)
+  },
+}
+
+/**
+ * Runs one service as this process: reads its environment once, wires store, bus, control and host, and ends with an exit code.
+ * An unusable environment is one line on stderr and exit 1; a drained end is exit 0.
+ */
+export const runService = async <E extends CommonValues>(options: {
+  readonly name: string
+  readonly Env: z.ZodType<E>
+  readonly build: (env: E, context: ServiceContext) => Service | Promise<Service>
+}): Promise<void> => {
+  const { name } = options
+  const env = readEnv(options.Env, name)
+  const process_ = randomUUID()
+  const release = env.RELEASE ?? `unknown-${process_}`
+  const log = makeLog({ service: name, level: env.LOG_LEVEL })
+  const registry = makeRegistry({ service: name, release })
+  const meter = metrics(registry)
+  const counters = new Map<string, number>()
+  let host: Host | null = null
+  const context: ServiceContext = {
+    log,
+    meter,
+    release,
+    nowMs: () => clock.wallMs(),
+    tell: (to, event) => host?.tell(to, event) ?? false,
+    publish: (records) => host?.source.publish(records) ?? false,
+    hurry: (effect) => host?.hurry(effect) ?? false,
+    actor: (kind, key) => host?.actor(kind, key) ?? [],
+    count: (counter, n = 1) => void counters.set(counter, (counters.get(counter) ?? 0) + n),
+  }
+  const ended = (code: number): void => {
+    process.exitCode = code
+    // Timers of drivers must not keep a drained process alive.
+    setImmediate(() => process.exit(code))
+  }
+  const broken = (error: Error): void => {
+    log.error({ event: 'host.broken', err: error }, error.message)
+    ended(1)
+  }
+  const store = laneStore({ connectionString: env.DATABASE_URL, applicationName: name, log })
+  const reads = storeReads({ connectionString: env.DATABASE_URL })
+  const bus = kafkaBus({ brokers: env.KAFKA_BROKERS, clientId: `${name}-${process_.slice(0, 8)}`, log })
+  try {
+    const service = await options.build(env, context)
+    const definition = { ...service.definition, kinds: { ...service.definition.kinds, lifecycle: LIFECYCLE_KIND } }
+    let url = ''
+    host = new Host({
+      definition,
+      release,
+      process: process_,
+      store,
+      bus,
+      clock,
+      log,
+      meter,
+      partitionOf: (laneKey) => partitionOf(laneKey, env.LANES),
+      wantedLanes: env.LANES,
+      url: () => url,
+      onBroken: broken,
+    })
+    let ending: Promise<void> | null = null
+    const running = host
+    const drain = (why: string): Promise<void> => {
+      ending ??= (async () => {
+        log.info({ event: 'host.draining' }, why)
+        await service.stopFeeds?.()
+        await running.drain()
+        await service.close?.()
+      })()
+      return ending
+    }
+    const view = hostView({ host, service, release, reads, counters, drain, onDrained: () => void end() })
+    const control = await serveControl({
+      view,
+      host: env.CONTROL_HOST,
+      port: env.CONTROL_PORT,
+      metrics: registry,
+      log,
+      ...(env.CONTROL_TOKEN ? { token: env.CONTROL_TOKEN } : {}),
+    })
+    url = control.url
+    const end = async (): Promise<void> => {
+      await control.close()
+      await Promise.allSettled([bus.close(), store.close(), reads.close()])
+      log.info({ event: 'host.drained' }, 'drained')
+      ended(0)
+    }
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void drain(signal).then(end, broken))
+    await host.start()
+    await service.start?.()
+    log.info({ event: 'host.running', url, release, process: process_ }, `${name} runs`)
+  } catch (error) {
+    broken(error instanceof Error ? error : new Error(String(error)))
+  }
+}
+
+const readEnv = <E>(Env: z.ZodType<E>, name: string): E => {
+  const parsed = Env.safeParse(process.env)
+  if (parsed.success) return parsed.data
+  const lines = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
+  process.stderr.write(`${name}: ${lines.join('; ')}\n`)
+  process.exit(1)
+}
