@@ -39,7 +39,7 @@ const ownerOf = (file: string): number | undefined => {
 export const forgetData = async (dir: string): Promise<void> => {
   await waitForLeftover(join(dir, 'kafka/pid'), join(dir, 'kafka'))
   await waitForLeftover(join(dir, 'postgres/pid'), join(dir, 'postgres'))
-  for (const name of ['kafka', 'postgres', 'logs', 'run.json']) rmSync(join(dir, name), { recursive: true, force: true })
+  for (const name of ['kafka', 'postgres', 'simulators.json', 'logs', 'run.json']) rmSync(join(dir, name), { recursive: true, force: true })
 }
 
 /** The map that `npx unrip` reads; it holds the database's password. */

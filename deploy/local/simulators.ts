@@ -49,11 +49,12 @@ export const startSimulators = async (root: string, env: StartEnv): Promise<Simu
   const child = await startChild({
     name: 'simulators',
     command: process.execPath,
-    args: [join(root, 'test/simulators/main.ts')],
+    // Their ledger outlives them: the database remembers nonces, balances and block heights of it.
+    args: [join(root, 'test/simulators/main.ts'), '--state-file', join(env.DATA_DIR, 'simulators.json')],
     env: withoutSecrets(process.env),
     cwd: root,
     logFile,
-    signalWhenWeAreGone: 'SIGKILL',
+    signalWhenWeAreGone: 'SIGTERM',
     onLine: (line) => {
       if (line.startsWith('{')) say(line)
     },
