@@ -2,7 +2,6 @@ import { hash } from 'node:crypto'
 import type { Address } from '#machines/contracts/stamp.ts'
 import type { TopicName } from '#machines/contracts/topics.ts'
 import { FeedSource } from './feed-source.ts'
-import type { HostBroken } from './faults.ts'
 import { textOf } from './faults.ts'
 import type { LaneView } from './lane.ts'
 import { Lane, LIFECYCLE } from './lane.ts'
@@ -280,18 +279,22 @@ export class Host {
     const { store, clock, log } = this.#options
     const until = clock.monotonicMs() + waitMs
     for (;;) {
-      const answers = await store.orderAnswers(this.service, id).catch((error: unknown) => {
+      const answers = await store.orderAnswers(this.service, id).catch((error: unknown): { lane: number; answer: object | null }[] => {
         log.warn({ event: 'order.answers_not_read', order_id: id }, textOf(error))
         return []
       })
-      const done = answers.filter(
-        (answer): answer is { lane: number; answer: { outcome?: string; detail?: string } } => answer.answer !== null,
+      const done = answers.flatMap(({ lane, answer }) =>
+        answer ? [{ lane, answer: answer as { outcome?: string; detail?: string } }] : [],
       )
       if (answers.length > 0 && done.length === answers.length) {
         const refused = done.find(({ answer }) => answer.outcome === 'refused' || answer.outcome === 'expired')
         if (!refused) return { outcome: 'done', id: String(id), answers: done }
         const { outcome, detail } = refused.answer
-        return { outcome: 'refused', code: `order_${outcome}`, message: `order ${id}, lane ${refused.lane}: ${detail ?? outcome}` }
+        return {
+          outcome: 'refused',
+          code: `order_${outcome ?? 'refused'}`,
+          message: `order ${id}, lane ${refused.lane}: ${detail ?? outcome}`,
+        }
       }
       const left = until - clock.monotonicMs()
       if (left <= 0) return { outcome: 'pending', id: String(id) }
