@@ -51,6 +51,8 @@ export interface Transit {
   readonly account_id: string
   readonly amount: string
   status: string
+  /** What a pending one becomes, and when, if ever. */
+  readonly becomes?: { readonly status: string; readonly atMs: number }
   readonly created_at: string
   readonly createdMs: number
   readonly party: string
@@ -70,6 +72,7 @@ export class Bridge {
   /** A fresh withdrawal is not found for this long, and pays out after the other. */
   indexedAfterMs = 1_000
   paidAfterMs = 5_000
+  readonly #changeListeners: (() => void)[] = []
   readonly #ledger: Ledger
   readonly #faults: Faults
   readonly #timers: Timers
@@ -86,6 +89,7 @@ export class Bridge {
     this.deposits = [...structuredClone(parts.state?.deposits ?? [])]
     this.withdrawals = [...structuredClone(parts.state?.withdrawals ?? [])]
     this.server = createServer(guarded((request, response) => this.#handle(request, response)))
+    for (const one of this.deposits) this.#creditLater(one)
     for (const one of this.withdrawals) if (one.status === 'PENDING') this.#payOut(one)
     this.#ledger.onBurn(({ account, token, amount, memo }, { hash, at }) => {
       if (!memo.startsWith('WITHDRAW_TO:')) return
@@ -99,19 +103,30 @@ export class Bridge {
   deposit(input: DepositOrder): Transit {
     const order = DepositOrder.parse(input)
     const hash = order.tx_hash ?? randomBytes(32).toString('hex')
-    const one = transit(hash, order.token_id, order.account_id, order.amount, 'PENDING', 'simulated-sender', this.#ledger.now())
+    const arrived = transit(hash, order.token_id, order.account_id, order.amount, 'PENDING', 'simulated-sender', this.#ledger.now())
+    const becomes = { status: order.final_status, atMs: arrived.createdMs + order.delay_ms }
+    const one = order.final_status === 'PENDING' ? arrived : { ...arrived, becomes }
     this.deposits.unshift(one)
-    if (order.final_status === 'PENDING') return one
-    this.#timers.after(order.delay_ms, () => {
-      one.status = order.final_status
-      if (order.final_status !== 'FAILED')
-        one.other_tx_hash = this.#ledger.mint(order.account_id, order.token_id, BigInt(order.amount)).hash
-    })
+    this.#creditLater(one)
+    for (const listener of this.#changeListeners) listener()
     return one
+  }
+
+  onChange(listener: () => void): void {
+    this.#changeListeners.push(listener)
   }
 
   state(): BridgeState {
     return { deposits: this.deposits.slice(0, 1_000), withdrawals: this.withdrawals.slice(0, 1_000) }
+  }
+
+  #creditLater(one: Transit): void {
+    const { becomes } = one
+    if (!becomes || one.status !== 'PENDING') return
+    this.#timers.after(becomes.atMs - this.#ledger.now(), () => {
+      one.status = becomes.status
+      if (becomes.status !== 'FAILED') one.other_tx_hash = this.#ledger.mint(one.account_id, one.token, BigInt(one.amount)).hash
+    })
   }
 
   #payOut(withdrawal: Transit): void {

@@ -1,22 +1,22 @@
 import { adminServer } from './admin.ts'
-import { Auctions } from './auctions.ts'
+import type { Auctions } from './auctions.ts'
 import { Bridge } from './bridge.ts'
 import { CoinGecko } from './coingecko.ts'
 import { keyPairFromSeed } from './crypto.ts'
-import { Faults } from './faults.ts'
+import type { Faults } from './faults.ts'
 import { closeServer, listen } from './http.ts'
 import { Kraken } from './kraken.ts'
-import { Ledger } from './ledger.ts'
-import { Market } from './market.ts'
+import type { Ledger } from './ledger.ts'
+import type { Market } from './market.ts'
 import { NearRpc } from './near-rpc.ts'
 import { Random } from './random.ts'
-import { Referee } from './referee.ts'
+import type { Referee } from './referee.ts'
 import { Relay } from './relay.ts'
-import { Settlement } from './settlement.ts'
 import { readState, writeState } from './state-file.ts'
-import { Timers } from './timers.ts'
-import { BTC_NBTC, BTC_OMFT, EURE, PARTNER_JWT, SOLVER, SOLVER_SEED, TAKER, USDC, WNEAR } from './tokens.ts'
-import { Traffic } from './traffic.ts'
+import type { Timers } from './timers.ts'
+import { PARTNER_JWT, SOLVER, SOLVER_SEED } from './tokens.ts'
+import type { Traffic } from './traffic.ts'
+import { createWorld } from './world.ts'
 
 export interface SimulatorOptions {
   /** First of seven ports: relay, NEAR node 0, node 1, bridge, Kraken, CoinGecko, admin. 0 takes free ones. */
@@ -62,43 +62,24 @@ export interface Simulators {
   close(): Promise<void>
 }
 
-/** Balances that flows of a few EURe do not exhaust: 0.02 BTC of each id, 1500 EURe. */
-const SOLVER_START: Record<string, bigint> = { [BTC_OMFT]: 2_000_000n, [BTC_NBTC]: 2_000_000n, [EURE]: 1_500n * 10n ** 18n }
-const TAKER_START: Record<string, bigint> = {
-  [BTC_OMFT]: 10n ** 12n,
-  [BTC_NBTC]: 10n ** 12n,
-  [EURE]: 10n ** 28n,
-  [USDC]: 10n ** 15n,
-  [WNEAR]: 10n ** 32n,
-}
-
 /**
  * Starts every venue on 127.0.0.1 and answers when all of them listen.
  * @throws {Error} a port is taken
  */
 export const startSimulators = async (options: SimulatorOptions = {}): Promise<Simulators> => {
   const { portBase = 0, seed = 1, rate = 2, scenario = 'default', stateFile, balanceScale = 1, blockMs = 600 } = options
-  const { now } = Date
-  const timers = new Timers()
-  const faults = new Faults(new Random(seed + 1))
   const state = readState(stateFile)
-  const ledger = new Ledger({ now, state: state?.ledger })
-  const market = new Market(new Random(seed + 2), now)
-  const referee = new Referee(ledger, market, timers)
-  const settlement = new Settlement({ ledger, referee, timers, random: new Random(seed + 3) })
-  const auctions = new Auctions({ ledger, market, referee, faults, timers, settlement })
+  const world = createWorld({ seed, rate, balanceScale, state })
+  const { now, timers, faults, ledger, market, referee, settlement, auctions, traffic } = world
   const relay = new Relay({ auctions, settlement, ledger, faults, timers, jwts: [PARTNER_JWT] })
   const nodes = [new NearRpc(0, { ledger, faults, timers }), new NearRpc(1, { ledger, faults, timers })] as const
   const bridge = new Bridge({ ledger, faults, timers, state: state?.bridge })
   const kraken = new Kraken({ market, faults, timers, now, random: new Random(seed + 4) })
   const coingecko = new CoinGecko({ market, faults, timers, now })
-  if (!state) fund(ledger, balanceScale)
-  const traffic = new Traffic({ auctions, ledger, market, timers, random: new Random(seed), rate, on: false })
   const admin = adminServer({ auctions, bridge, coingecko, faults, ledger, market, referee, relay, traffic })
   timers.every(blockMs, () => ledger.produceBlock())
-  for (let block = 0; block < 4; block += 1) ledger.produceBlock()
   const save = stateFile === undefined ? () => {} : () => writeState(stateFile, { ledger: ledger.state(), bridge: bridge.state() })
-  saveAfterChanges(ledger, timers, save)
+  saveAfterChanges([ledger, bridge], timers, save)
 
   const servers = [relay.server, nodes[0].server, nodes[1].server, bridge.server, kraken.server, coingecko.server, admin]
   const listening = await Promise.allSettled(servers.map((server, index) => listen(server, portBase === 0 ? 0 : portBase + index)))
@@ -131,24 +112,18 @@ export const startSimulators = async (options: SimulatorOptions = {}): Promise<S
   }
 }
 
-const fund = (ledger: Ledger, scale: number): void => {
-  ledger.setKey(SOLVER, keyPairFromSeed(SOLVER_SEED).publicKey, true)
-  for (const [token, units] of Object.entries(SOLVER_START))
-    ledger.mint(SOLVER, token, (units * BigInt(Math.round(scale * 1_000))) / 1_000n)
-  for (const [token, units] of Object.entries(TAKER_START)) ledger.mint(TAKER, token, units)
-}
-
 /** Within half a second, so always before what happened is final: two blocks are 1.2 s. */
-const saveAfterChanges = (ledger: Ledger, timers: Timers, save: () => void): void => {
+const saveAfterChanges = (sources: readonly (Ledger | Bridge)[], timers: Timers, save: () => void): void => {
   let waiting = false
-  ledger.onChange(() => {
+  const changed = (): void => {
     if (waiting) return
     waiting = true
     timers.after(400, () => {
       waiting = false
       save()
     })
-  })
+  }
+  for (const source of sources) source.onChange(changed)
 }
 
 const endpointsOf = (ports: readonly number[]): Endpoints => {
