@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomUUIDv7 } from 'node:crypto'
 import type { TopicName } from '#machines/contracts/topics.ts'
 import { topics } from '#machines/contracts/topics.ts'
 import { SCHEMA_VERSION } from '#machines/contracts/envelope.ts'
@@ -48,7 +48,7 @@ export class FeedSource {
   }) {
     this.#service = options.service
     this.source = `${options.service}#${options.process}`
-    this.#incarnation = options.incarnation ?? randomUUID()
+    this.#incarnation = options.incarnation ?? randomUUIDv7()
     this.#clock = options.clock
     this.#partitionOf = options.partitionOf
     this.#outbox = new Outbox({ ...options, source: this.source, published: 0, onPublished: () => {} })

@@ -69,7 +69,10 @@ const read = (record: BusRecord, stamped: Stamped, definition: ServiceDefinition
   }
 }
 
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+
 const stampOf = ({ headers }: BusRecord): Stamped | null => {
   const { 'unrip-source': source, 'unrip-incarnation': incarnation, 'unrip-position': position } = headers
-  return source && incarnation && position && /^[1-9]\d{0,15}$/.test(position) ? { source, incarnation, position: Number(position) } : null
+  if (!source || !incarnation || !position || !UUID.test(incarnation) || !/^[1-9]\d{0,14}$/.test(position)) return null
+  return { source, incarnation, position: Number(position) }
 }
