@@ -2,10 +2,10 @@ import { assign, setup } from 'xstate'
 import { tell } from '../contracts/actions.ts'
 import type { Address, Stamp } from '../contracts/stamp.ts'
 
-/** What the process that runs the lane is, put on an arm order by the service. */
+/** The release of the process that has the lane, and the lane's incarnation. */
 export interface Running {
   readonly release: string
-  readonly incarnation?: string | null
+  readonly incarnation: string
 }
 
 export type ArmEvent = Stamp &
@@ -18,10 +18,9 @@ export type ArmEvent = Stamp &
         /** what the order is for; absent: whatever runs when it is taken */
         release?: string | undefined
         incarnation?: string | undefined
-        attached: Running
       }
     | { type: 'order.disarm'; by: string; reason: string; order_id: string }
-    /** sent when a process takes the lane with another release, or the lane has a new incarnation */
+    /** sent whenever a process takes the lane, ahead of everything else */
     | ({ type: 'released' } & Running)
     | { type: 'actor.parked'; parked: Address }
   )
@@ -29,8 +28,10 @@ export type ArmEvent = Stamp &
 export interface ArmContext {
   /** hears `armed` and `disarmed`, each with `by` and `reason` */
   tells: Address
+  /** who has the lane; null before the first */
+  running: Running | null
   /** what it was armed for; null when disarmed */
-  armed_for: { release: string; incarnation: string | null } | null
+  armed_for: Running | null
   by: string
   reason: string
   /** ms: since when it is as it is */
@@ -49,19 +50,22 @@ const named = (event: ArmEvent): { by: string; reason: string } =>
 export const armMachine = setup({
   types: { input: {} as { tells: Address }, context: {} as ArmContext, events: {} as ArmEvent },
   guards: {
-    isForWhatRuns: ({ event }) => event.type === 'order.arm' && isForRunning(event, event.attached),
+    isForWhatRuns: ({ context, event }) => event.type === 'order.arm' && isFor(event, context.running),
     isForSomethingElse: ({ context, event }) => event.type === 'released' && !isSame(context.armed_for, event),
   },
   actions: {
-    noteArmed: assign(({ event }) =>
+    noteArmed: assign(({ context, event }) =>
       event.type !== 'order.arm'
         ? {}
         : {
-            armed_for: { release: event.attached.release, incarnation: event.attached.incarnation ?? event.incarnation ?? null },
+            armed_for: context.running,
             ...named(event),
             since_ms: event.now,
             refused: null,
           },
+    ),
+    noteRunning: assign(({ event }) =>
+      event.type === 'released' ? { running: { release: event.release, incarnation: event.incarnation } } : {},
     ),
     noteDisarmed: assign(({ event }) => ({ armed_for: null, ...named(event), since_ms: event.now })),
     noteRefused: assign(({ event }) =>
@@ -73,6 +77,7 @@ export const armMachine = setup({
   id: 'arm',
   context: ({ input }) => ({
     tells: input.tells,
+    running: null,
     armed_for: null,
     by: 'start',
     reason: 'a lane starts disarmed',
@@ -96,7 +101,7 @@ export const armMachine = setup({
           { actions: 'noteRefused' },
         ],
         'order.disarm': { actions: 'noteDisarmed' },
-        released: {},
+        released: { actions: 'noteRunning' },
       },
     },
     armed: {
@@ -109,23 +114,30 @@ export const armMachine = setup({
             { type: 'tellListener', params: ({ context, event }) => ({ to: context.tells, event: { type: 'disarmed', ...named(event) } }) },
           ],
         },
-        released: {
-          guard: 'isForSomethingElse',
-          target: 'disarmed',
-          actions: [
-            'noteDisarmed',
-            { type: 'tellListener', params: ({ context, event }) => ({ to: context.tells, event: { type: 'disarmed', ...named(event) } }) },
-          ],
-        },
+        released: [
+          {
+            guard: 'isForSomethingElse',
+            target: 'disarmed',
+            actions: [
+              'noteRunning',
+              'noteDisarmed',
+              {
+                type: 'tellListener',
+                params: ({ context, event }) => ({ to: context.tells, event: { type: 'disarmed', ...named(event) } }),
+              },
+            ],
+          },
+          { actions: 'noteRunning' },
+        ],
       },
     },
   },
 })
 
-const isForRunning = (order: { release?: string | undefined; incarnation?: string | undefined }, running: Running): boolean =>
+const isFor = (order: { release?: string | undefined; incarnation?: string | undefined }, running: Running | null): boolean =>
+  running !== null &&
   (order.release === undefined || order.release === running.release) &&
-  (order.incarnation === undefined || running.incarnation == null || order.incarnation === running.incarnation)
+  (order.incarnation === undefined || order.incarnation === running.incarnation)
 
-/** An incarnation that either side does not know is not compared. */
-const isSame = (armed: ArmContext['armed_for'], { release, incarnation }: Running): boolean =>
-  armed !== null && armed.release === release && (armed.incarnation === null || incarnation == null || armed.incarnation === incarnation)
+const isSame = (armed: Running | null, { release, incarnation }: Running): boolean =>
+  armed !== null && armed.release === release && armed.incarnation === incarnation

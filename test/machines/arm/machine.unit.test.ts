@@ -6,13 +6,13 @@ const machine = runnable(armMachine, 1)
 const desk = { kind: 'desk', key: 'desk' }
 const stamp = { now: 1_000, id: 'i:1', cause: null }
 const order = { by: 'ann', reason: 'go', order_id: '7' }
-const arm = (more: object = {}) => ({ type: 'order.arm', ...stamp, ...order, attached: { release: 'r1', incarnation: 'i1' }, ...more })
-const released = (release: string, incarnation?: string) => ({ type: 'released', ...stamp, release, incarnation })
+const arm = (more: object = {}) => ({ type: 'order.arm', ...stamp, ...order, ...more })
+const released = (release: string, incarnation = 'i1') => ({ type: 'released', ...stamp, release, incarnation })
 
 const after = (...events: { type: string }[]) => {
   let { state } = machine.begin({ tells: desk })
   let outputs: unknown = []
-  for (const event of events) ({ state, outputs } = machine.turn(state, event))
+  for (const event of [released('r1'), ...events]) ({ state, outputs } = machine.turn(state, event))
   return { value: state.value, context: state.context, outputs }
 }
 
@@ -48,7 +48,12 @@ describe('arm', () => {
     expect(after(arm(), released('r2')).outputs).toMatchObject([{ event: { type: 'disarmed' } }])
   })
 
+  it('an arm order before anybody is known to run the lane is refused', () => {
+    const { state } = machine.begin({ tells: desk })
+    expect(machine.turn(state, arm()).state.value).toBe('disarmed')
+  })
+
   it('the same release after a crash stays armed', () => {
-    expect(after(arm(), released('r1', 'i1'), released('r1')).value).toBe('armed')
+    expect(after(arm(), released('r1'), released('r1')).value).toBe('armed')
   })
 })
