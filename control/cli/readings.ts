@@ -15,18 +15,17 @@ export interface QuoteChain {
   readonly records: readonly ChainRecord[]
 }
 
-/** One row of the history: the envelope and where it stood. */
+/** One step of the chain, as the history has it. */
 export interface ChainRecord {
   readonly event_id: string
   readonly event_type: string
   readonly source: string | null
-  readonly observed_at: string | null
-  readonly ingested_at: string
+  /** null where the reading does not tell */
+  readonly ingested_at: string | null
   readonly correlation_id: string | null
   readonly causation_id: string | null
-  readonly topic: string
-  readonly partition: number
-  readonly offset: string
+  /** `topic/partition@offset`; null where the reading does not tell */
+  readonly place: string | null
   readonly payload: Readonly<Record<string, unknown>>
 }
 
@@ -48,11 +47,11 @@ export interface Lag {
   readonly service: string
   readonly topic: string
   readonly partition: number
-  /** null: nothing committed under the service's name */
-  readonly committed: string | null
-  readonly end: string
-  /** records between the two; null where nothing is committed */
-  readonly lag: string | null
+  /** the next offset that the service will take; null: nothing committed under its name */
+  readonly committed: number | null
+  readonly end: number
+  /** records between the two; the whole log where nothing is committed */
+  readonly lag: number
 }
 
 /** Where the readings are to be had; undefined where nobody said. */

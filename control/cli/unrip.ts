@@ -116,14 +116,9 @@ const commands = (world: World): Command => {
       print(json, { lag: rows }, () =>
         table(
           ['SERVICE', 'TOPIC', 'PARTITION', 'COMMITTED', 'END', 'LAG'],
-          rows.map(({ service: name, topic, partition, committed, end, lag }) => [
-            name,
-            topic,
-            String(partition),
-            committed ?? '-',
-            end,
-            lag ?? '-',
-          ]),
+          rows.map(({ service: name, topic, partition, committed, end, lag }) =>
+            [name, topic, partition, committed ?? '-', end, lag].map(String),
+          ),
         ),
       )
     },

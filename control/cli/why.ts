@@ -41,19 +41,18 @@ const INDENT = ' '.repeat(11)
 
 const lines = ({ name, record, says }: Step, start: ChainRecord | undefined): string[] => {
   const [first = '', ...more] = says
-  const after = record && start && record !== start ? ` (${since(start, record)})` : ''
-  const place =
-    record === null
-      ? []
-      : [`${record.event_id} ${record.topic}/${record.partition}@${record.offset} from ${record.source ?? 'unknown'}${caused(record)}`]
-  return [`${name.padEnd(INDENT.length)}${first}${after}`, ...[...more, ...place].map((line) => `${INDENT}${line}`)]
+  const after = record && start && record !== start ? since(start, record) : ''
+  const origin = record === null ? [] : [whence(record)]
+  return [`${name.padEnd(INDENT.length)}${first}${after}`, ...[...more, ...origin].map((line) => `${INDENT}${line}`)]
 }
 
-const caused = ({ causation_id }: ChainRecord): string => (causation_id === null ? '' : `, because of ${causation_id}`)
+const whence = ({ event_id, place, source, causation_id }: ChainRecord): string =>
+  [event_id, place && ` ${place}`, source && ` from ${source}`, causation_id && `, because of ${causation_id}`].filter(Boolean).join('')
 
-const since = (from: ChainRecord, to: ChainRecord): string => {
-  const ms = Date.parse(to.ingested_at) - Date.parse(from.ingested_at)
-  return ms < 0 ? `${duration(-ms)} before` : `+${duration(ms)}`
+const since = ({ ingested_at: from }: ChainRecord, { ingested_at: to }: ChainRecord): string => {
+  if (from === null || to === null) return ''
+  const ms = Date.parse(to) - Date.parse(from)
+  return ms < 0 ? ` (${duration(-ms)} before)` : ` (+${duration(ms)})`
 }
 
 const text = (record: ChainRecord, field: string): string => {
@@ -80,7 +79,7 @@ const tellDemand = (record: ChainRecord): Step => ({
   name: 'demand',
   record,
   says: [
-    `${record.ingested_at}: a taker gives ${swap(record)} (fixed: ${text(record, 'fixed_side')})`,
+    `${record.ingested_at ?? 'at an unknown time'}: a taker gives ${swap(record)} (fixed: ${text(record, 'fixed_side')})`,
     `answers within ${ms(record, 'ttl_ms')}, each good for ${ms(record, 'min_deadline_ms')}; ${text(record, 'asset_in')} -> ${text(record, 'asset_out')}`,
   ],
 })

@@ -57,7 +57,8 @@ export const variables = (schema: z.ZodType): Variable[] => {
   })
 }
 
-const asSchema = (value: unknown): z.core.JSONSchema.JSONSchema => (typeof value === 'object' && value !== null ? value : {})
+const asSchema = (value: z.core.JSONSchema._JSONSchema | undefined): z.core.JSONSchema.JSONSchema =>
+  typeof value === 'object' ? value : {}
 
 const shown = (value: unknown): string =>
   Array.isArray(value) ? value.map(String).join(',') : typeof value === 'string' ? value : JSON.stringify(value)

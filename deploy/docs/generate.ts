@@ -2,15 +2,17 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readConfigs } from './configs.ts'
-import { root, services } from './places.ts'
+import { SERVICES } from '../local/services.ts'
 import { configPage } from './config-page.ts'
 import { metricsPage } from './metrics-page.ts'
 import { topicsPage } from './topics-page.ts'
 
+const root = join(import.meta.dirname, '../..')
+
 /** Every generated page by its path from the root. @throws {Error} a config.ts that cannot be read, by its path */
 export const pages = async (): Promise<ReadonlyMap<string, string>> =>
   new Map([
-    ['docs/CONFIG.md', configPage(await readConfigs(root, services))],
+    ['docs/CONFIG.md', configPage(await readConfigs(root, SERVICES))],
     ['docs/TOPICS.md', topicsPage()],
     ['docs/METRICS.md', metricsPage()],
   ])

@@ -54,7 +54,9 @@ const typeText = (schema: Schema): string => {
   if (options !== undefined) return options.map(typeText).join(' or ')
   if (schema.const !== undefined) return code(String(schema.const))
   if (schema.enum !== undefined) return schema.enum.map((word) => code(String(word))).join(', ')
-  switch (schema.type) {
+  const { type } = schema
+  if (Array.isArray(type)) return type.map((one: Schema['type']) => typeText({ ...schema, type: one } as Schema)).join(' or ')
+  switch (type) {
     case 'array':
       return `list of ${typeof schema.items === 'object' && !Array.isArray(schema.items) ? typeText(schema.items) : 'anything'}`
     case 'object':

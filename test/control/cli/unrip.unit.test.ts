@@ -33,7 +33,7 @@ const noReadings: Readings = {
   quoteChain: async (id) => (id === 'q-1' ? chain : null),
   actor: async ({ kind, key, at }) => (kind === 'quote' ? { kind, key, at } : null),
   deadLetters: async () => [],
-  lag: async () => [{ service: 'history-writer', topic: 'exec.trade_result', partition: 2, committed: '10', end: '12', lag: '2' }],
+  lag: async () => [{ service: 'history-writer', topic: 'exec.trade_result', partition: 2, committed: 10, end: 12, lag: 2 }],
   close: async () => {},
 }
 

@@ -1,15 +1,8 @@
 import { Registry } from 'prom-client'
 import { expect, test } from 'vitest'
+import type { Meter } from '#actors/runtime/ports.ts'
 import { COUNTERS, GAUGES, HISTOGRAMS } from '#control/telemetry/metric-table.ts'
 import { makeRegistry, metrics } from '#control/telemetry/metrics.ts'
-import type { Labels } from '#control/telemetry/metrics.ts'
-
-/** What a runtime that does not know control may ask for. */
-interface RuntimeMeter {
-  count(name: string, n?: number, labels?: Labels): void
-  observe(name: string, seconds: number, labels?: Labels): void
-  gauge(name: string, value: number, labels?: Labels): void
-}
 
 test('what is counted, observed and set is exposed under its name and labels', async () => {
   const registry = new Registry()
@@ -31,9 +24,9 @@ test('a metric without labels is 0 before its first event', async () => {
   expect(await registry.metrics()).toContain('unrip_cache_hits_total 0')
 })
 
-test('an unknown name or label is counted as misuse and throws nothing', async () => {
+test('the meter fits what the runtime asks for; an unknown name or label is counted as misuse and throws nothing', async () => {
   const registry = new Registry()
-  const meter: RuntimeMeter = metrics(registry)
+  const meter: Meter = metrics(registry)
   meter.count('unrip_invented_total')
   meter.gauge('unrip_lanes_owned', 1, { quote_id: 'q-1' })
   meter.count('unrip_turns_total', -1, { outcome: 'taken' })
