@@ -80,6 +80,15 @@ const packagesInstalled = () => {
   })
 }
 
+/** The lock file was made for these dependencies. */
+const lockFitsPackage = () => {
+  const wanted = JSON.parse(fs.readFileSync(inRoot('package.json'), 'utf8'))
+  const locked = JSON.parse(fs.readFileSync(lockFile, 'utf8')).packages['']
+  const kinds = ['dependencies', 'devDependencies', 'optionalDependencies']
+  const sorted = (deps = {}) => JSON.stringify(Object.entries(deps).sort())
+  return kinds.every((kind) => sorted(wanted[kind]) === sorted(locked[kind]))
+}
+
 const packagesReady = () => exists(pinnedNode) && same(lockFile, packagesStamp)
 const jarsReady = () => same(pom, jarsStamp) && !writeHashes
 const archiveReady = () => exists(archive) || exists(archiveTried)
@@ -124,13 +133,21 @@ const telling = (output, patterns) => {
 const installPackages = async () => {
   if (exists(pinnedNode) && packagesInstalled()) return fs.copyFileSync(lockFile, packagesStamp)
   if (!onPath('npm')) throw new Missing('npm is not on PATH: install Node 20 or newer with its npm')
+  if (!lockFitsPackage()) throw new Missing('package-lock.json does not fit package.json: run `npm install` and commit both')
   say('installing the npm packages that package-lock.json names ...')
   const started = Date.now()
-  const args = ['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--loglevel=error']
+  // Not `npm ci`: it refuses a lock file without an entry for every optional platform package, also those that the registry does
+  // not have (npm 11.19: "Missing: @oxlint/binding-win32-x64-msvc@ from lock file"). This installs what the lock file says, checks
+  // the same hashes and changes neither file; what `npm ci` checks beyond that is checked here, before and after.
+  const args = ['install', '--no-save', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--loglevel=error']
   try {
     await run('npm', 'npm', args, { env: { ...process.env, PATH: systemPath } })
   } catch (error) {
-    const why = telling(error.output ?? error.message, [/code E[A-Z]+/, /^npm (error|ERR!)/])
+    const why = telling(error.output ?? error.message, [
+      /network|registry|ENOTFOUND|ETIMEDOUT|ECONN|404/i,
+      /code E[A-Z]+/,
+      /^npm (error|ERR!)/,
+    ])
     throw new Missing(
       `the npm packages could not be installed (${why}): check the network, or npm's registry and proxy settings, and run this again; all of npm's output is in ${error.logFile}`,
     )
@@ -140,6 +157,7 @@ const installPackages = async () => {
       `no Node 26 for ${process.platform}-${process.arch} among the packages: Linux on x64 or arm64 and macOS on arm64 have one`,
     )
   }
+  if (!packagesInstalled()) throw new Missing('node_modules is not what package-lock.json says: remove node_modules and run this again')
   fs.copyFileSync(lockFile, packagesStamp)
   say(`npm packages installed (${seconds(started)})`)
 }
