@@ -82,8 +82,17 @@ const hashOf = (signed: SignedIntent): Buffer => {
 
 export const intentHash = (signed: SignedIntent): string => toBase58(hashOf(signed))
 
+/** A response is checked when it comes and again when it settles; the second time is free. */
+const verified = new WeakMap<SignedIntent, boolean>()
+
 /** raw_ed25519 signs the payload's bytes, nep413 the hash. */
 export const signatureIsValid = (signed: SignedIntent): boolean => {
+  const isValid = verified.get(signed) ?? verifySigned(signed)
+  verified.set(signed, isValid)
+  return isValid
+}
+
+const verifySigned = (signed: SignedIntent): boolean => {
   if (!keyBytes(signed.public_key, 32)) return false
   if (signed.standard === 'nep413' && !nonceBytes(signed.payload.nonce)) return false
   const bytes = signed.standard === 'raw_ed25519' ? Buffer.from(signed.payload) : hashOf(signed)
