@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Random } from './random.ts'
 
 /** Every fault that `POST /fault` knows; what each does stands in main.ts. */
-export const FAULTS = [
+const FAULTS = [
   'relay.drop',
   'relay.refuse',
   'relay.half_open',

@@ -229,7 +229,7 @@ export class Referee {
  * Whether an offer leaves the threshold; exact. 8 decimals of BTC, 18 of EURe, prices in tenths: EURe units for a BTC unit are tenths times 10^9.
  * @param tenths  the bid where the solver receives BTC, the ask where it gives it
  */
-export const leavesThreshold = (offer: Offer, tenths: bigint, thresholdBps: bigint): boolean =>
+const leavesThreshold = (offer: Offer, tenths: bigint, thresholdBps: bigint): boolean =>
   isBtc(offer.tokenIn)
     ? offer.amountOut * 10_000n <= offer.amountIn * tenths * 10n ** 9n * (10_000n - thresholdBps)
     : offer.amountIn * 10_000n >= offer.amountOut * tenths * 10n ** 9n * (10_000n + thresholdBps)

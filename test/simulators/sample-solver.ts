@@ -53,7 +53,7 @@ export const draftFor = (auction: Auction, market: Market, salt = FIRST_SALT): D
   }
 }
 
-export const signDraft = ({ signerId, keys, deadlineMs, nonce, recipient, diff }: Draft): SignedIntent => {
+const signDraft = ({ signerId, keys, deadlineMs, nonce, recipient, diff }: Draft): SignedIntent => {
   const message = JSON.stringify({
     signer_id: signerId,
     deadline: new Date(deadlineMs).toISOString(),
