@@ -13,7 +13,8 @@ export type Unprivileged = {
 /**
  * Who PostgreSQL runs as: we ourselves, or, for root, the `postgres` or `nobody` of this machine.
  * With util-linux's setpriv that account keeps one of root's capabilities, passing by file permissions: a checkout below /root or
- * in a `mktemp -d` is readable by root alone.
+ * in a `mktemp -d` is readable by root alone. (no_setuid_fixup: otherwise access(2), by which initdb looks for its postgres, leaves the
+ * capability out of account.)
  */
 export const asUnprivileged = (): Unprivileged => {
   const uid = process.getuid?.() ?? 0
@@ -27,6 +28,7 @@ export const asUnprivileged = (): Unprivileged => {
     '--clear-groups',
     '--inh-caps=+dac_override',
     '--ambient-caps=+dac_override',
+    '--securebits=+no_setuid_fixup',
   ]
   return { ...account, command: (command, args) => ['setpriv', ...flags, '--', command, ...args], spawn: {} }
 }
