@@ -69,8 +69,11 @@ CREATE FUNCTION load_actors(p_service text, p_lane int, p_kinds text[], p_keys t
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = unrip, pg_temp
   SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
   SELECT assert_ours(p_service);
-  SELECT a.kind, a.key, a.sequence, a.status, a.body, a.ended_at_ms FROM unnest(p_kinds, p_keys) w(kind, key)
-  JOIN actor a ON a.service = p_service AND a.lane = p_lane AND a.kind = w.kind COLLATE "C" AND a.key = w.key COLLATE "C"
+  -- One index search an address: as a plain join, and with the table's statistics still empty, it was planned the other way round
+  -- (364 ms for 1,000 of 3,000 actors, against 2.4).
+  SELECT x.* FROM unnest(p_kinds, p_keys) w(kind, key) CROSS JOIN LATERAL (
+    SELECT a.kind, a.key, a.sequence, a.status, a.body, a.ended_at_ms FROM actor a
+    WHERE a.service = p_service AND a.lane = p_lane AND a.kind = w.kind COLLATE "C" AND a.key = w.key COLLATE "C" OFFSET 0) x
 $$;
 
 -- Orders. NOTIFY goes to the service's own channel, at insertion and when a lane has committed one.
