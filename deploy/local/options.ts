@@ -58,14 +58,15 @@ const hostAndPort = /^[^\s:,]+:\d{1,5}$/
 
 /** Setting one of these selects the real venue; unset, the simulator stands in for it. */
 const venues = {
-  NEAR_INTENTS_RELAY_WS_URL: socketUrl.optional(),
-  NEAR_INTENTS_RELAY_RPC_URL: webUrl.optional(),
+  NEAR_INTENTS_RELAY_WS_URL: socketUrl.optional().describe('default: the simulator'),
+  NEAR_INTENTS_RELAY_RPC_URL: webUrl.optional().describe('default: the simulator'),
   NEAR_RPC_URLS: words
     .refine((list) => list.split(',').every((url) => webUrl.safeParse(url.trim()).success), 'expected a comma list of http(s) URLs')
-    .optional(),
-  NEAR_INTENTS_BRIDGE_URL: webUrl.optional(),
-  KRAKEN_WS_URL: socketUrl.optional(),
-  COINGECKO_API_URL: webUrl.optional(),
+    .optional()
+    .describe('comma list; default: the simulator'),
+  NEAR_INTENTS_BRIDGE_URL: webUrl.optional().describe('default: the simulator'),
+  KRAKEN_WS_URL: socketUrl.optional().describe('default: the simulator'),
+  COINGECKO_API_URL: webUrl.optional().describe('default: the simulator'),
 }
 
 export const StartEnv = z
@@ -73,19 +74,38 @@ export const StartEnv = z
     ...venues,
     KAFKA_BROKERS: words
       .refine((list) => list.split(',').every((broker) => hostAndPort.test(broker.trim())), 'expected a comma list of host:port')
-      .optional(),
-    DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
-    DATA_DIR: words.default('.data').transform((dir) => resolve(dir)),
-    CONTROL_HOST: words.default('127.0.0.1'),
-    CONTROL_BASE_PORT: z.coerce.number().int().min(0).max(65_528).default(4101),
-    CONTROL_TOKEN: words.optional(),
-    RELEASE: words.optional(),
-    LANES: z.coerce.number().int().min(1).max(256).default(4),
-    STRICT_AUDIT: z.stringbool().optional(),
-    NEAR_INTENTS_ACCOUNT_ID: words.optional(),
-    NEAR_INTENTS_SIGNING_KEY: words.optional(),
-    NEAR_INTENTS_SIGNING_KEY_FILE: words.optional(),
-    NEAR_INTENTS_PARTNER_JWT: words.optional(),
+      .optional()
+      .describe('comma list of host:port; default: a local broker'),
+    DATABASE_URL: z
+      .url({ protocol: /^postgres(ql)?$/ })
+      .optional()
+      .describe('a role that may create roles; default: a local PostgreSQL'),
+    DATA_DIR: words
+      .default('.data')
+      .describe('where the local broker, database and simulators keep their files')
+      .transform((dir) => resolve(dir)),
+    CONTROL_HOST: words.default('127.0.0.1').describe('address of every control API'),
+    CONTROL_BASE_PORT: z.coerce
+      .number()
+      .int()
+      .min(0)
+      .max(65_528)
+      .default(4101)
+      .describe('the first of eight control ports; 0 picks free ones'),
+    CONTROL_TOKEN: words.optional().describe('bearer token of every control API'),
+    RELEASE: words.optional().describe('default: the git commit'),
+    LANES: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .max(256)
+      .default(4)
+      .describe('partitions of every keyed topic; stored, and another value refuses to start'),
+    STRICT_AUDIT: z.stringbool().optional().describe('default: on when any venue is real'),
+    NEAR_INTENTS_ACCOUNT_ID: words.optional().describe("default: the simulator's account"),
+    NEAR_INTENTS_SIGNING_KEY: words.optional().describe("default: the simulator's; only the executor is given it"),
+    NEAR_INTENTS_SIGNING_KEY_FILE: words.optional().describe('instead of NEAR_INTENTS_SIGNING_KEY'),
+    NEAR_INTENTS_PARTNER_JWT: words.optional().describe("default: the simulator's"),
   })
   .readonly()
 export type StartEnv = z.infer<typeof StartEnv>
@@ -97,12 +117,13 @@ export const VENUE_VARIABLES = Object.keys(venues) as VenueVariable[]
 export const readEnv = (env: NodeJS.ProcessEnv): StartEnv => {
   const read = StartEnv.safeParse(env)
   if (read.success) return read.data
-  throw malformed(read.error, env)
+  throw malformed(read.error.issues, env)
 }
 
 const SECRET = /KEY|TOKEN|JWT|DATABASE_URL/
 
-export const malformed = ({ issues }: z.ZodError, env: NodeJS.ProcessEnv): LocalStackFault => {
+/** @param issues each of one variable. A secret's value is not repeated. */
+export const malformed = (issues: readonly z.core.$ZodIssue[], env: NodeJS.ProcessEnv): LocalStackFault => {
   const problems = issues.map(({ path, message }) => {
     const name = String(path[0])
     const value = env[name]

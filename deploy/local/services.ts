@@ -1,5 +1,4 @@
 /** The eight services: their order, ports, and what each is given of the environment. */
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { LocalStackFault } from './child.ts'
 import type { StartEnv } from './options.ts'
@@ -22,12 +21,6 @@ export type ServiceName = (typeof SERVICES)[number]
 export const ARMED_SERVICES: readonly ServiceName[] = ['trade-executor', 'strategy-engine']
 
 export const mainOf = (root: string, service: ServiceName): string => join(root, 'actors/services', service, 'main.ts')
-
-export const checkServices = (root: string): void => {
-  const missing = SERVICES.filter((service) => !existsSync(mainOf(root, service)))
-  if (missing.length > 0)
-    throw new LocalStackFault(`this checkout has no ${missing.map((name) => `actors/services/${name}/main.ts`).join(', ')}`)
-}
 
 /** @throws {LocalStackFault} naming the port that is taken and the service it is for */
 export const controlPorts = async ({ CONTROL_BASE_PORT, CONTROL_HOST }: StartEnv): Promise<Record<ServiceName, number>> => {

@@ -20,7 +20,8 @@ import { followQuotes } from './quote-follower.ts'
 import type { Follower } from './quote-follower.ts'
 import { readyEvent, readyText } from './ready.ts'
 import type { Screen } from './screen.ts'
-import { checkServices, controlPorts } from './services.ts'
+import { checkServiceConfigs } from './service-configs.ts'
+import { controlPorts } from './services.ts'
 import { simulatedVenues } from './simulators.ts'
 import type { Change } from './supervisor.ts'
 import { openGoal, STALLED_MS, summaryText } from './tally.ts'
@@ -67,7 +68,7 @@ type Running = {
 
 const startAll = async ({ root, options, env, screen, onRunning }: SessionSpec): Promise<Running> => {
   const began = performance.now()
-  checkServices(root)
+  await checkServiceConfigs(root, process.env)
   const ports = await controlPorts(env)
   if (options.fresh) await forgetData(env.DATA_DIR)
   mkdirSync(join(env.DATA_DIR, 'logs'), { recursive: true })
