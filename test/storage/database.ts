@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { Client } from 'pg'
 import { ensureStack } from '#deploy/local/stack.ts'
 import { migrate } from '#storage/migrate.ts'
+import { silent } from './silent.ts'
 
 export const TEST_LANES = 4
 
@@ -15,7 +16,6 @@ export interface TestDatabase {
   drop(): Promise<void>
 }
 
-const silent = { info: (): void => undefined, warn: (): void => undefined }
 const TEMPLATE = 'unrip_template'
 
 /** A database of its own for one test file, cloned from a migrated template of the shared server. About 0.2 s. */

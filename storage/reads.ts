@@ -1,0 +1,37 @@
+import { readQuoteChain } from './history/chain.ts'
+import type { QuoteChain } from './history/chain.ts'
+import { listActors, readActor } from './read-actors.ts'
+import type { ActorDetail, ActorQuery, ActorSummary } from './read-actors.ts'
+import { readInputs, readLanes, readOrders, readParked } from './read-lanes.ts'
+import type { InputReading, LaneReading, OrderReading, ParkedReading } from './read-lanes.ts'
+import { readPool } from './read-pool.ts'
+import type { ReadOptions } from './read-pool.ts'
+
+/** Reads for control and the command line. A service's role sees its own rows; the operator's sees all. */
+export interface StoreReads {
+  actors(query: ActorQuery): Promise<{ actors: ActorSummary[]; next: string | null }>
+  /** null: no lane of the service has it */
+  actor(service: string, kind: string, key: string): Promise<ActorDetail | null>
+  /** The operator's and the history writer's roles only. Null: the history has nothing of this quote. */
+  quoteChain(quoteId: string): Promise<QuoteChain | null>
+  lanes(service?: string): Promise<readonly LaneReading[]>
+  /** Where each lane stands in its topics; lag is Kafka's end minus `next`. */
+  inputs(service?: string): Promise<readonly InputReading[]>
+  parked(query: { service?: string; limit: number; all?: boolean }): Promise<ParkedReading[]>
+  orders(query: { service?: string; limit: number }): Promise<readonly OrderReading[]>
+  close(): Promise<void>
+}
+
+export const storeReads = (options: ReadOptions): StoreReads => {
+  const pool = readPool(options)
+  return {
+    actors: (query) => pool.read((db) => listActors(db, query)),
+    actor: (service, kind, key) => pool.read((db) => readActor(db, service, kind, key)),
+    quoteChain: (quoteId) => pool.read((db) => readQuoteChain(db, quoteId)),
+    lanes: (service) => pool.read((db) => readLanes(db, service)),
+    inputs: (service) => pool.read((db) => readInputs(db, service)),
+    parked: (query) => pool.read((db) => readParked(db, query)),
+    orders: (query) => pool.read((db) => readOrders(db, query)),
+    close: () => pool.close(),
+  }
+}
