@@ -61,6 +61,7 @@ export const publisher = (kafka: Kafka, log: Log): Publisher => {
     const topicMessages = byTopic(records)
     for (let tries = 1; ; tries += 1) {
       if (closed) throw new BusError('closed', 'the bus was closed with a send under way')
+      const fresh = producer === null
       try {
         const answered = await (await connected()).sendBatch({ acks: -1, timeout: 8_000, topicMessages })
         const missing = new Set(records.map(place))
@@ -69,6 +70,8 @@ export const publisher = (kafka: Kafka, log: Log): Publisher => {
       } catch (error) {
         forget()
         const known = asBusError(error, `send of ${records.length} records`)
+        // One that has written before fails for any of its topics that has gone since, not only for these.
+        if (known.code === 'no_such_partition' && !fresh) continue
         if (known.code !== 'unavailable') throw known
         log.warn({ tries, error: known.message }, `Kafka does not take a send of ${records.length} records: again`)
         await after(AGAIN_MS)

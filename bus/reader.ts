@@ -7,16 +7,16 @@
  * R3. Nothing of kafkajs's own positions is relied on: what flows is sought to at every take, resume and join, and gated (cursors.ts).
  */
 import { randomUUID } from 'node:crypto'
-import { AssignerProtocol } from 'kafkajs'
-import type { Batch, Cluster, Consumer, Kafka, PartitionAssigner } from 'kafkajs'
+import type { Batch, Consumer, Kafka } from 'kafkajs'
+import { allAssigner } from './assigner.ts'
 import { brokerView } from './cluster.ts'
-import type { Place } from './cluster.ts'
+import type { BrokerView, Place } from './cluster.ts'
 import { Commits } from './commits.ts'
 import { Cursors } from './cursors.ts'
 import type { Cursor } from './cursors.ts'
 import { BusError, asBusError } from './errors.ts'
 import { recordsOf } from './records.ts'
-import type { BusReader, BusRecord, Log, ReaderOptions } from './shapes.ts'
+import type { BusReader, Log, PartitionEnds, ReaderOptions } from './shapes.ts'
 import { Watch } from './watch.ts'
 import { within } from './within.ts'
 
@@ -26,236 +26,255 @@ const MAX_WAIT_MS = 100
 const PARTITION_BYTES = 256 * 1024
 const CLOSE_MS = 1_000
 
-/** @throws {BusError} `no_such_partition` an input or table does not exist */
+/** @throws {BusError} `no_such_partition` an input or a table does not exist */
 export const openReader = async (kafka: Kafka, options: ReaderOptions, log: Log): Promise<BusReader> => {
-  const { service, inputs, tables } = options
-  const groupId = `${service}.${randomUUID()}`
-  const everything = allAssigner()
-  const consumer = kafka.consumer({
-    groupId,
-    partitionAssigners: [everything.assigner],
-    maxWaitTimeInMs: MAX_WAIT_MS,
-    maxBytesPerPartition: PARTITION_BYTES,
-  })
-  const cluster = everything.cluster()
-  const view = brokerView(cluster, service)
-  const cursors = new Cursors()
-  let closed = false
-  let assigned: Place[] | null = null
+  const reader = new Reader(kafka, options, log)
+  try {
+    await reader.open()
+    return reader
+  } catch (error) {
+    void reader.close()
+    throw asBusError(error, `reader of ${options.service}`)
+  }
+}
 
-  const fail = (error: Error): void => {
-    if (closed) return
-    closed = true
-    watch.close()
-    commits.close()
-    options.onFailure(error)
-  }
+class Reader implements BusReader {
+  readonly #kafka: Kafka
+  readonly #options: ReaderOptions
+  readonly #log: Log
+  readonly #groupId: string
+  readonly #consumer: Consumer
+  readonly #view: BrokerView
+  readonly #cursors = new Cursors()
+  readonly #commits: Commits
+  readonly #watch: Watch
+  #joined = false
+  #closed = false
+  #lookingForTopics = false
 
-  /** Before the first join, and while the client restarts, kafkajs refuses these; the next join sets everything. */
-  const tell = (change: (consumer: Consumer) => void): void => {
-    if (assigned === null || closed) return
-    try {
-      change(consumer)
-    } catch (error) {
-      log.debug({ error: asBusError(error, 'reader').message }, 'the reader is between two joins')
-    }
-  }
-  const pause = (places: readonly Place[]): void => {
-    if (places.length > 0) tell((to) => to.pause(places.map(({ topic, partition }) => ({ topic, partitions: [partition] }))))
-  }
-  const fetchFrom = ({ topic, partition, next }: Cursor): void =>
-    tell((to) => {
-      to.seek({ topic, partition, offset: String(next) })
-      to.resume([{ topic, partitions: [partition] }])
+  constructor(kafka: Kafka, options: ReaderOptions, log: Log) {
+    this.#kafka = kafka
+    this.#options = options
+    this.#log = log
+    this.#groupId = `${options.service}.${randomUUID()}`
+    const { assigner, cluster } = allAssigner()
+    this.#consumer = kafka.consumer({
+      groupId: this.#groupId,
+      partitionAssigners: [assigner],
+      maxWaitTimeInMs: MAX_WAIT_MS,
+      maxBytesPerPartition: PARTITION_BYTES,
     })
-  const judge = (cursor: Cursor): void => {
-    pause([cursor])
-    void watch.judge(cursor)
+    this.#view = brokerView(cluster(), options.service)
+    this.#commits = new Commits({ view: this.#view, log, onVanished: (place) => this.#vanished(place) })
+    this.#watch = new Watch({
+      view: this.#view,
+      cursors: this.#cursors,
+      commits: this.#commits,
+      onLost: (cursor, found) => this.#lost(cursor, found),
+      onSound: (cursor) => this.#fetch(cursor),
+    })
   }
 
-  const commits = new Commits({
-    view,
-    log,
-    onVanished: ({ topic, partition }) => {
-      const cursor = cursors.get(topic, partition)
-      if (cursor === undefined || !cursor.flowing) return
-      cursors.hold(cursor)
-      lost(cursor, cursor.next, 0)
-    },
-  })
-  const lost = (cursor: Cursor, expected: number, found: number): void => {
-    if (cursor.table) {
-      cursors.resume(cursor, found)
-      fetchFrom(cursor)
-      return
+  /** Resolves with the first join: `run` resolves when that was refused, too. */
+  async open(): Promise<void> {
+    const { inputs, tables, tableBackMs } = this.#options
+    const joined = this.#firstJoin()
+    joined.catch(() => undefined) // it is awaited below, unless something before it fails
+    await this.#consumer.connect()
+    await this.#consumer.subscribe({ topics: [...inputs, ...tables], fromBeginning: true })
+    for (const { topic, partition, offset } of await this.#view.offsetsSince(tables, Date.now() - tableBackMs))
+      this.#cursors.start(topic, partition, offset, true)
+    await this.#consumer.run({ autoCommit: false, eachBatch: ({ batch }) => Promise.resolve(this.#receive(batch)) })
+    await joined
+  }
+
+  async ends(lane: number): Promise<PartitionEnds[]> {
+    const { service, inputs } = this.#options
+    const places = inputs.map((topic) => ({ topic, partition: lane }))
+    const ends = await this.#view.ends(places).catch((error: unknown) => {
+      throw asBusError(error, `ends of lane ${service}/${lane}`)
+    })
+    const missing = inputs.filter((topic) => !ends.some((end) => end.topic === topic))
+    if (missing.length === 0) return ends.map(({ topic, low, high, committed }) => ({ topic, low, high, committed }))
+    await this.#view.refresh().catch(() => undefined)
+    throw new BusError('no_such_partition', `lane ${service}/${lane}: no partition ${lane} of ${missing.join(', ')}`)
+  }
+
+  take(lane: number, next: Readonly<Record<string, number>>): void {
+    const { service, inputs } = this.#options
+    for (const topic of inputs) {
+      const from = next[topic]
+      if (from === undefined) throw new Error(`lane ${service}/${lane}: no offset given for ${topic}`)
+      this.#fetch(this.#cursors.start(topic, lane, from, false))
     }
-    pause([cursor])
-    log.error(
-      { topic: cursor.topic, lane: cursor.partition, expected, found },
-      `${cursor.topic}/${cursor.partition} does not continue at ${expected}`,
-    )
-    options.onGap(cursor.partition, cursor.topic, expected, found)
-  }
-  const watch = new Watch({ view, cursors, commits, onLost: lost, onSound: fetchFrom })
-
-  const deliver = ({ topic, partition, messages, highWatermark, ...batch }: Batch): void => {
-    const records = recordsOf(topic, partition, messages)
-    const cursor = cursors.get(topic, partition)
-    const verdict = cursors.receive(topic, partition, records, Number((batch as { fetchedOffset?: string }).fetchedOffset))
-    if (cursor === undefined || verdict.kind === 'drop') return
-    if (verdict.kind === 'judge') judge(cursor)
-    else if (verdict.kind === 'hole') {
-      cursors.hold(cursor)
-      lost(cursor, cursor.next, verdict.found)
-    } else handOn(cursor, verdict.records, Number(highWatermark))
-  }
-  const handOn = (cursor: Cursor, records: readonly BusRecord[], highWatermark: number): void => {
-    if (cursor.table) for (const record of records) options.onTable(record)
-    else options.onRecords(cursor.partition, cursor.topic, records, highWatermark)
   }
 
-  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
-    const again = assigned !== null
-    assigned = Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) =>
-      partitions.map((partition) => ({ topic, partition })),
-    )
-    pause(assigned)
-    for (const cursor of cursors.all()) {
+  leave(lane: number): void {
+    for (const topic of this.#options.inputs) {
+      const cursor = this.#cursors.get(topic, lane)
+      if (cursor === undefined) continue
+      this.#cursors.remove(cursor)
+      this.#commits.forget(cursor)
+      this.#pause([cursor])
+    }
+  }
+
+  hold(lane: number, topic: string): void {
+    const cursor = this.#cursors.get(topic, lane)
+    if (cursor === undefined) return
+    this.#cursors.hold(cursor)
+    this.#pause([cursor])
+  }
+
+  resume(lane: number, topic: string, from?: number): void {
+    const cursor = this.#cursors.get(topic, lane)
+    if (cursor === undefined) return
+    this.#cursors.resume(cursor, from)
+    this.#fetch(cursor)
+  }
+
+  commit(lane: number, next: Readonly<Record<string, number>>): void {
+    for (const [topic, offset] of Object.entries(next))
+      if (this.#cursors.get(topic, lane) !== undefined) this.#commits.note({ topic, partition: lane, offset })
+  }
+
+  async close(): Promise<void> {
+    this.#stop()
+    await within(CLOSE_MS, this.#disappear())
+  }
+
+  // --- what kafkajs tells ---
+
+  #firstJoin(): Promise<void> {
+    const { events } = this.#consumer
+    return new Promise((resolve, reject) => {
+      this.#consumer.on(events.GROUP_JOIN, ({ payload: { memberAssignment } }) => {
+        this.#join(Object.entries(memberAssignment).flatMap(([topic, partitions]) => partitions.map((partition) => ({ topic, partition }))))
+        resolve()
+      })
+      this.#consumer.on(events.CRASH, ({ payload: { error, restart } }) => {
+        if (restart) void this.#findDeletedTopics()
+        else if (this.#joined) this.#fail(error)
+        else reject(error)
+      })
+    })
+  }
+
+  /** Called before the first fetch of a generation, and everything flows unless told otherwise. */
+  #join(assigned: readonly Place[]): void {
+    const again = this.#joined
+    this.#joined = true
+    this.#pause(assigned)
+    for (const cursor of this.#cursors.all()) {
       if (!cursor.flowing) continue
       // A second join: metadata changed, perhaps because a topic was made anew.
-      if (again && !cursor.table) judge(cursor)
-      else fetchFrom(cursor)
-    }
-  })
-
-  try {
-    await consumer.connect()
-    await consumer.subscribe({ topics: [...inputs, ...tables], fromBeginning: true })
-    for (const { topic, partition, offset } of await view.offsetsSince(tables, Date.now() - options.tableBackMs))
-      cursors.start(topic, partition, offset, true)
-    await joined(consumer, fail, async () => {
-      await consumer.run({
-        autoCommit: false,
-        eachBatch: async ({ batch }) => {
-          if (closed) return
-          try {
-            deliver(batch)
-          } catch (error) {
-            fail(error instanceof Error ? error : new Error(String(error)))
-          }
-        },
-      })
-    })
-  } catch (error) {
-    closed = true
-    watch.close()
-    commits.close()
-    void consumer.disconnect().catch(() => undefined)
-    throw asBusError(error, `reader of ${service}`)
-  }
-
-  return {
-    ends: async (lane) => {
-      const places = inputs.map((topic) => ({ topic, partition: lane }))
-      const ends = await view.ends(places).catch((error: unknown) => {
-        throw asBusError(error, `ends of lane ${service}/${lane}`)
-      })
-      const missing = inputs.filter((topic) => !ends.some((end) => end.topic === topic))
-      if (missing.length === 0) return ends.map(({ topic, low, high, committed }) => ({ topic, low, high, committed }))
-      await view.refresh().catch(() => undefined)
-      throw new BusError('no_such_partition', `lane ${service}/${lane}: no partition ${lane} of ${missing.join(', ')}`)
-    },
-    take: (lane, next) => {
-      for (const topic of inputs) {
-        const from = next[topic]
-        if (from === undefined) throw new Error(`lane ${service}/${lane}: no offset given for ${topic}`)
-        fetchFrom(cursors.start(topic, lane, from, false))
-      }
-    },
-    leave: (lane) => {
-      for (const topic of inputs) {
-        const cursor = cursors.get(topic, lane)
-        if (cursor === undefined) continue
-        cursors.remove(cursor)
-        commits.forget(cursor)
-        pause([cursor])
-      }
-    },
-    hold: (lane, topic) => {
-      const cursor = cursors.get(topic, lane)
-      if (cursor === undefined) return
-      cursors.hold(cursor)
-      pause([cursor])
-    },
-    resume: (lane, topic, from) => {
-      const cursor = cursors.get(topic, lane)
-      if (cursor === undefined) return
-      cursors.resume(cursor, from)
-      fetchFrom(cursor)
-    },
-    commit: (lane, next) => {
-      for (const [topic, offset] of Object.entries(next))
-        if (cursors.get(topic, lane) !== undefined) commits.note({ topic, partition: lane, offset })
-    },
-    close: async () => {
-      closed = true
-      watch.close()
-      commits.close()
-      await within(CLOSE_MS, end(consumer, kafka, groupId))
-    },
-  }
-}
-
-/** Being ready is having joined: `run` resolves when the join was refused, too. */
-const joined = async (consumer: Consumer, fail: (error: Error) => void, run: () => Promise<void>): Promise<void> => {
-  let ready = false
-  const first = new Promise<void>((resolve, reject) => {
-    consumer.on(consumer.events.GROUP_JOIN, () => {
-      ready = true
-      resolve()
-    })
-    consumer.on(consumer.events.CRASH, ({ payload: { error, restart } }) => {
-      if (restart) return // by itself, with the same group
-      if (ready) fail(error)
-      else reject(error)
-    })
-  })
-  await Promise.all([run(), first])
-}
-
-/** Leaves the group, so that it can go too: empty, it would stay listed for a day. */
-const end = async (consumer: Consumer, kafka: Kafka, groupId: string): Promise<void> => {
-  await consumer.disconnect()
-  const admin = kafka.admin({ retry: { retries: 0 } })
-  await admin.connect()
-  await admin.deleteGroups([groupId]).finally(() => admin.disconnect())
-}
-
-/** Gives everything to every member; there is one. The factory is handed kafkajs's cluster, through which the broker is asked on the side. */
-const allAssigner = (): { assigner: PartitionAssigner; cluster: () => Cluster } => {
-  const { MemberMetadata, MemberAssignment } = AssignerProtocol
-  const handed: Cluster[] = []
-  const assigner: PartitionAssigner = ({ cluster }) => {
-    handed.push(cluster)
-    const assignment = (topics: string[]): Record<string, number[]> =>
-      Object.fromEntries(topics.map((topic) => [topic, cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => partitionId)]))
-    return {
-      name: 'all',
-      version: 1,
-      protocol: ({ topics }) => ({ name: 'all', metadata: MemberMetadata.encode({ version: 1, topics, userData: Buffer.alloc(0) }) }),
-      assign: async ({ members, topics }) =>
-        members.map(({ memberId }) => ({
-          memberId,
-          memberAssignment: MemberAssignment.encode({ version: 1, assignment: assignment(topics), userData: Buffer.alloc(0) }),
-        })),
+      if (again && !cursor.table) this.#judge(cursor)
+      else this.#fetch(cursor)
     }
   }
-  return {
-    assigner,
-    cluster: () => {
-      const [cluster] = handed
-      if (cluster === undefined) throw new Error('kafkajs made a consumer without asking its assigner')
-      return cluster
-    },
+
+  #receive({ topic, partition, messages, highWatermark, ...batch }: Batch): void {
+    if (this.#closed) return
+    try {
+      const cursor = this.#cursors.get(topic, partition)
+      const askedFrom = Number((batch as { fetchedOffset?: string }).fetchedOffset)
+      const verdict = this.#cursors.receive(topic, partition, recordsOf(topic, partition, messages), askedFrom)
+      if (cursor === undefined || verdict.kind === 'drop') return
+      if (verdict.kind === 'judge') this.#judge(cursor)
+      else if (verdict.kind === 'hole') this.#lost(cursor, verdict.found)
+      else if (cursor.table) for (const record of verdict.records) this.#options.onTable(record)
+      else this.#options.onRecords(partition, topic, verdict.records, Number(highWatermark))
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new Error(String(error)))
+    }
+  }
+
+  /** kafkajs cannot read anything while one of its topics is missing: it starts again and again, and does not say which. */
+  async #findDeletedTopics(): Promise<void> {
+    if (this.#lookingForTopics || this.#closed) return
+    this.#lookingForTopics = true
+    const admin = this.#kafka.admin({ retry: { retries: 3 } })
+    try {
+      await admin.connect()
+      const topics = new Set(await admin.listTopics())
+      for (const cursor of this.#cursors.all()) if (!cursor.table && cursor.flowing && !topics.has(cursor.topic)) this.#lost(cursor, 0)
+    } catch (error) {
+      this.#log.debug({ error: asBusError(error, 'topics').message }, 'no broker tells which topics there are')
+    } finally {
+      this.#lookingForTopics = false
+      await admin.disconnect().catch(() => undefined)
+    }
+  }
+
+  // --- what is made of it ---
+
+  /** Whether the log still continues where this cursor is; nothing of it is fetched until the broker has said. */
+  #judge(cursor: Cursor): void {
+    this.#pause([cursor])
+    void this.#watch.judge(cursor)
+  }
+
+  #vanished({ topic, partition }: Place): void {
+    const cursor = this.#cursors.get(topic, partition)
+    if (cursor?.flowing === true) this.#lost(cursor, 0)
+  }
+
+  #lost(cursor: Cursor, found: number): void {
+    const { topic, partition, next } = cursor
+    if (cursor.table) {
+      this.#cursors.resume(cursor, found)
+      this.#fetch(cursor)
+      return
+    }
+    this.#cursors.hold(cursor)
+    this.#pause([cursor])
+    this.#commits.forget(cursor)
+    this.#log.error({ topic, lane: partition, expected: next, found }, `${topic}/${partition} does not go on at ${next} but at ${found}`)
+    this.#options.onGap(partition, topic, next, found)
+  }
+
+  #fail(error: Error): void {
+    if (this.#closed) return
+    this.#stop()
+    this.#options.onFailure(error)
+  }
+
+  // --- what kafkajs is told ---
+
+  #fetch({ topic, partition, next }: Cursor): void {
+    this.#tell(() => {
+      this.#consumer.seek({ topic, partition, offset: String(next) })
+      this.#consumer.resume([{ topic, partitions: [partition] }])
+    })
+  }
+
+  #pause(places: readonly Place[]): void {
+    if (places.length === 0) return
+    this.#tell(() => this.#consumer.pause(places.map(({ topic, partition }) => ({ topic, partitions: [partition] }))))
+  }
+
+  /** Before the first join, and while it starts again, kafkajs refuses; the next join sets everything. */
+  #tell(change: () => void): void {
+    if (!this.#joined || this.#closed) return
+    try {
+      change()
+    } catch (error) {
+      this.#log.debug({ error: asBusError(error, 'reader').message }, 'the reader is between two joins')
+    }
+  }
+
+  #stop(): void {
+    this.#closed = true
+    this.#watch.close()
+    this.#commits.close()
+  }
+
+  /** Leaves the group, and takes the group away: empty, it would stay listed for a day. */
+  async #disappear(): Promise<void> {
+    await this.#consumer.disconnect()
+    if (!this.#joined) return
+    const admin = this.#kafka.admin({ retry: { retries: 0 } })
+    await admin.connect()
+    await admin.deleteGroups([this.#groupId]).finally(() => admin.disconnect())
   }
 }

@@ -17,3 +17,11 @@ export const makeTopics = (brokers: string, topics: readonly string[], numPartit
   withAdmin(brokers, (admin) =>
     admin.createTopics({ waitForLeaders: true, topics: topics.map((topic) => ({ topic, numPartitions, replicationFactor: 1 })) }),
   )
+
+/** Deletes a topic and makes it again, empty. */
+export const remakeTopic = (brokers: string, topic: string, numPartitions: number): Promise<void> =>
+  withAdmin(brokers, async (admin) => {
+    await admin.deleteTopics({ topics: [topic] })
+    // False for as long as the old one is still being deleted.
+    while (!(await admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions, replicationFactor: 1 }] })));
+  })

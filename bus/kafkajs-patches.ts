@@ -1,0 +1,66 @@
+/**
+ * What is mended inside kafkajs 2.2.4, which is pinned exactly for that. `test/bus/` has a test each.
+ *
+ * K1. A connection keeps what it had of a half-received answer over its reconnect and then reads the new stream misaligned, for ever: the
+ *     reader falls silent with no error (measured: a fetch cut in the middle, three times). It begins clean. (network/connection.js)
+ * K2. Requests that meet a lost connection reconnect it once each; the sockets but the last leak, and an end of one of them years later
+ *     fails the live one's requests. They share one. (network/connection.js)
+ * K3. A connection keeps its socket after the end, and each further disconnect adds a listener to it: MaxListenersExceededWarning during a
+ *     long outage. It lets go of it. (network/connection.js)
+ * K4. Each connection re-arms a timer in the past after every answer, so it ticks once a millisecond for ever: 28 ms CPU a second for an
+ *     idle consumer and producer, 7 without (and no TimeoutNegativeWarning). The check is only for requests that wait. (network/requestQueue)
+ */
+import { createRequire } from 'node:module'
+
+interface Connection {
+  chunks: Buffer[]
+  bytesBuffered: number
+  bytesNeeded: number
+  isConnected(): boolean
+  connect(): Promise<boolean>
+  disconnect(): Promise<boolean>
+  socket?: object | undefined
+}
+
+interface RequestQueue {
+  readonly pending: readonly unknown[]
+  scheduleCheckPendingRequests(): void
+}
+
+/** An answer starts with its length. */
+const LENGTH_BYTES = 4
+
+let patched = false
+
+/** Before the first client. More often does nothing. */
+export const patchKafkajs = (): void => {
+  if (patched) return
+  patched = true
+  const require = createRequire(import.meta.url)
+  const connection = (require('kafkajs/src/network/connection') as { prototype: Connection }).prototype
+  const queue = (require('kafkajs/src/network/requestQueue') as { prototype: RequestQueue }).prototype
+  const { connect, disconnect } = connection
+  const { scheduleCheckPendingRequests } = queue
+  const connecting = new WeakMap<Connection, Promise<boolean>>()
+
+  connection.connect = function (this: Connection): Promise<boolean> {
+    if (this.isConnected()) return Promise.resolve(true)
+    const already = connecting.get(this)
+    if (already !== undefined) return already
+    this.chunks = []
+    this.bytesBuffered = 0
+    this.bytesNeeded = LENGTH_BYTES
+    const under = connect.call(this).finally(() => connecting.delete(this))
+    connecting.set(this, under)
+    return under
+  }
+  connection.disconnect = async function (this: Connection): Promise<boolean> {
+    const { socket } = this
+    const done = await disconnect.call(this)
+    if (this.socket === socket) this.socket = undefined
+    return done
+  }
+  queue.scheduleCheckPendingRequests = function (this: RequestQueue): void {
+    if (this.pending.length > 0) scheduleCheckPendingRequests.call(this)
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * A TCP proxy that hurts on purpose: between a client and its server it can cut, stall and refuse, at a moment given in terms of what
+ * passes through. It knows nothing of the protocol.
+ */
+import { createServer, connect } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
+
+/** Decides what becomes of bytes on their way; `cut` also drops these bytes. */
+export type Verdict = 'pass' | 'cut' | 'stall'
+
+export interface Passing {
+  /** of this connection, from 0 */
+  readonly connection: number
+  readonly bytes: Buffer
+  /** before these bytes, on this connection in this direction */
+  readonly before: number
+}
+
+export interface TcpProxy {
+  readonly port: number
+  /** asked for what the client sends; default: pass */
+  toServer: (passing: Passing) => Verdict
+  /** asked for what the server answers; default: pass */
+  toClient: (passing: Passing) => Verdict
+  /** New connections are closed at once, and the open ones cut. */
+  refuse(): void
+  accept(): void
+  /** Nothing passes in either direction, on any connection, until `flow`. */
+  stall(): void
+  flow(): void
+  cutAll(): void
+  /** connections ever opened, and refused */
+  readonly connections: number
+  readonly refused: number
+  close(): Promise<void>
+}
+
+interface Pair {
+  readonly client: Socket
+  readonly server: Socket
+}
+
+export const tcpProxy = async (target: { host: string; port: number }): Promise<TcpProxy> => {
+  const pairs = new Set<Pair>()
+  let refusing = false
+  let connections = 0
+  let refused = 0
+
+  const pass = (from: Socket, to: Socket, pair: Pair, decide: (passing: Omit<Passing, 'connection'>) => Verdict): void => {
+    let before = 0
+    from.on('data', (bytes: Buffer) => {
+      const verdict = decide({ bytes, before })
+      before += bytes.length
+      if (verdict === 'cut') cut(pair)
+      else if (verdict === 'stall') from.pause()
+      else to.write(bytes)
+    })
+    from.on('error', () => cut(pair))
+    from.on('close', () => cut(pair))
+  }
+  const cut = (pair: Pair): void => {
+    pairs.delete(pair)
+    pair.client.resetAndDestroy()
+    pair.server.destroy()
+  }
+  const listener = createServer((client) => {
+    if (refusing) {
+      refused += 1
+      client.resetAndDestroy()
+      return
+    }
+    const connection = connections
+    connections += 1
+    const pair = { client, server: connect(target) }
+    for (const socket of [pair.client, pair.server]) socket.setNoDelay(true)
+    pairs.add(pair)
+    pass(client, pair.server, pair, (passing) => proxy.toServer({ connection, ...passing }))
+    pass(pair.server, client, pair, (passing) => proxy.toClient({ connection, ...passing }))
+  })
+  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
+
+  const proxy: TcpProxy = {
+    port: (listener.address() as AddressInfo).port,
+    toServer: () => 'pass',
+    toClient: () => 'pass',
+    refuse: () => {
+      refusing = true
+      proxy.cutAll()
+    },
+    accept: () => {
+      refusing = false
+    },
+    stall: () => {
+      for (const { client, server } of pairs) for (const socket of [client, server]) socket.pause()
+    },
+    flow: () => {
+      for (const { client, server } of pairs) for (const socket of [client, server]) socket.resume()
+    },
+    cutAll: () => {
+      for (const pair of pairs) cut(pair)
+    },
+    get connections() {
+      return connections
+    },
+    get refused() {
+      return refused
+    },
+    close: async () => {
+      proxy.cutAll()
+      await new Promise((resolve) => listener.close(resolve))
+    },
+  }
+  return proxy
+}
+
+/** Lets `count` bytes of a connection through and cuts then; for `toServer` or `toClient`. */
+export const cutAfter =
+  (count: number): ((passing: Passing) => Verdict) =>
+  ({ before, bytes }) =>
+    before + bytes.length > count ? 'cut' : 'pass'
