@@ -122,7 +122,9 @@ const running = new Set()
 const seconds = (since) => `${((Date.now() - since) / 1000).toFixed(1)} s`
 /** The line of a tool's output that tells most; tools print pages when the network is away. */
 const telling = (output, patterns) => {
-  const lines = output.split('\n').map((line) => line.trim())
+  // eslint-disable-next-line no-control-regex -- colours, which Maven's JVM prints whatever it is told
+  const plain = output.replaceAll(/\u001b\[[0-9;]*m/g, '')
+  const lines = plain.split('\n').map((line) => line.trim())
   for (const pattern of patterns) {
     const found = lines.find((line) => pattern.test(line))
     if (found !== undefined) return found.replace(/^(npm (error|ERR!)|\[ERROR\])\s*/, '').slice(0, 240)
