@@ -353,7 +353,7 @@ export class Turns {
 
   #touch(draft: Draft, to: Address, machine: Machine, state: CachedActor['state'], before: CachedActor | undefined): void {
     const sequence = (before?.sequence ?? 0) + 1
-    const actor: CachedActor = { state, sequence, bytes: before?.bytes ?? 400, baseDay: dayOf(draft.nowMs) }
+    const actor: CachedActor = { state, sequence, bytes: before?.bytes ?? 400, baseDay: draft.day }
     const address = addressOf(to)
     this.#memory.cache.changed(address, actor)
     const row = (): ActorRow => ({
@@ -376,7 +376,7 @@ export class Turns {
     outputs: readonly Output[],
     machine?: Machine,
   ): void {
-    const needsBase = before !== null && machine && before.baseDay !== dayOf(draft.nowMs)
+    const needsBase = before !== null && machine && before.baseDay !== draft.day
     draft.journal.push({
       kind: withoutNul(to.kind),
       key: withoutNul(to.key),
@@ -437,8 +437,6 @@ const notAfterOf = (name: string, params: unknown): number => {
     throw new EventRefused(`effect ${name} is ask first and has no not_after_ms`)
   return notAfter
 }
-
-const dayOf = (ms: number): string => new Date(ms).toISOString().slice(0, 10)
 
 /** PostgreSQL's text takes no NUL; the event itself is bytes and keeps it. */
 const withoutNul = (text: string): string => text.replaceAll('\u0000', '\u{FFFD}')
