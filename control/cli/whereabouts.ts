@@ -35,7 +35,8 @@ export const onlySources = async (env: NodeJS.ProcessEnv): Promise<Sources> => {
 }
 
 const sources = (env: NodeJS.ProcessEnv, found: { kafka?: string | undefined; database?: string | undefined }): Sources => ({
-  database: env['DATABASE_URL'] || found.database,
+  // Where DATABASE_URL was given to `npm start`, the file has it without its password.
+  database: env['DATABASE_URL'] || (found.database?.includes(':***@') ? undefined : found.database),
   kafka: env['KAFKA_BROKERS'] || found.kafka,
 })
 
