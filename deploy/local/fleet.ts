@@ -1,9 +1,10 @@
 /** The eight services together: started at once, armed where that is allowed, drained with the history last. */
 import { join } from 'node:path'
 import { setTimeout as after } from 'node:timers/promises'
+import type { Admin } from 'kafkajs'
 import { BRIEF } from '#bus/client.ts'
 import { topicNames } from '#machines/contracts/topics.ts'
-import { isEnding, LocalStackFault } from './child.ts'
+import { isEnding, LocalStackFault, tookTooLong } from './child.ts'
 import type { Look } from './control-client.ts'
 import { quietKafka } from './kafka-client.ts'
 import type { StartEnv } from './options.ts'
@@ -133,29 +134,35 @@ const drainAll = async (services: readonly Supervised[], brokers: string): Promi
   return forced
 }
 
-/** Until the history writer has committed all that the others published, at most three seconds: the next start would write the rest. */
+const HISTORY_WITHIN_MS = 3_000
+
+/** Until the history writer has committed all that the others published, or three seconds: the next start would write the rest. */
 const untilHistoryHasAll = async (brokers: string): Promise<void> => {
   const admin = quietKafka(brokers, BRIEF).admin()
-  const deadline = performance.now() + 3_000
   try {
     await admin.connect()
-    const ends = new Map<string, bigint>()
-    for (const topic of topicNames.filter((name) => name !== 'ops.audit_state')) {
-      for (const { partition, high } of await admin.fetchTopicOffsets(topic))
-        if (high !== '0') ends.set(`${topic}/${partition}`, BigInt(high))
-    }
-    while (performance.now() < deadline && ends.size > 0) {
-      for (const { topic, partitions } of await admin.fetchOffsets({ groupId: 'history-writer' })) {
-        for (const { partition, offset } of partitions) {
-          const end = ends.get(`${topic}/${partition}`)
-          if (end !== undefined && BigInt(offset) >= end) ends.delete(`${topic}/${partition}`)
-        }
-      }
-      if (ends.size > 0) await after(100)
-    }
+    await tookTooLong(catchUp(admin, performance.now() + HISTORY_WITHIN_MS), HISTORY_WITHIN_MS)
   } catch {
     // The broker is going away too; nothing is lost, only later.
   } finally {
     await admin.disconnect().catch(() => undefined)
+  }
+}
+
+const catchUp = async (admin: Admin, deadline: number): Promise<void> => {
+  const topics = topicNames.filter((name) => name !== 'ops.audit_state') // its own, once a second
+  const ends = new Map<string, bigint>()
+  const found = await Promise.all(topics.map(async (topic) => ({ topic, partitions: await admin.fetchTopicOffsets(topic) })))
+  for (const { topic, partitions } of found) {
+    for (const { partition, high } of partitions) if (high !== '0') ends.set(`${topic}/${partition}`, BigInt(high))
+  }
+  while (ends.size > 0 && performance.now() < deadline) {
+    for (const { topic, partitions } of await admin.fetchOffsets({ groupId: 'history-writer' })) {
+      for (const { partition, offset } of partitions) {
+        const end = ends.get(`${topic}/${partition}`)
+        if (end !== undefined && BigInt(offset) >= end) ends.delete(`${topic}/${partition}`)
+      }
+    }
+    if (ends.size > 0) await after(100)
   }
 }

@@ -121,7 +121,7 @@ const latencyOf = ({ demandAt }: Known, end: AnyEnvelope): number | null =>
 export const textOf = (line: QuoteLine): string => {
   const latency = line.latency_ms === null ? '' : `${line.latency_ms} ms`
   if (line.event === 'quote_progress')
-    return `  ${line.state.padEnd(9)}${line.quote_id}  ${latency}${line.note === null ? '' : `  ${line.note}`}`
+    return `  ${line.state.padEnd(10)}${line.quote_id}  ${latency}${line.note === null ? '' : `  ${line.note}`}`
   const edge = line.gross_edge_pct === null ? '' : `edge ${line.gross_edge_pct} %`
   const reason = line.outcome === line.reason ? '' : line.reason
   return [line.outcome.padEnd(8), line.quote_id, line.direction, edge, latency, reason, line.note ?? '']
