@@ -19,24 +19,43 @@ ${table(
 const names = (configs: readonly Config[]): string[] =>
   [...new Set(configs.flatMap(({ variables }) => variables.map(({ name }) => name)))].toSorted()
 
+interface Use {
+  readonly program: string
+  readonly variable: Variable
+}
+
+const START = 'npm start'
+
 const row = (name: string, configs: readonly Config[]): string[] => {
   const uses = configs.flatMap(({ program, variables }) =>
-    variables.filter((variable) => variable.name === name).map((variable) => ({ program, variable })),
+    variables.filter((variable) => variable.name === name).map((variable): Use => ({ program, variable })),
   )
-  const services = configs.filter(({ program }) => program !== 'npm start').length
-  const inServices = uses.filter(({ program }) => program !== 'npm start').length
-  const readers =
-    inServices === services && services > 1
-      ? ['every service', ...uses.map(({ program }) => program).filter((program) => program === 'npm start')]
-      : uses.map(({ program }) => program)
+  const services = configs.filter(({ program }) => program !== START).length
   return [
     code(name),
-    differing(uses, ({ type }) => type),
-    differing(uses, (variable) => fallback(variable)),
-    // The longest says most: where one program only mentions a variable, another explains it.
-    uses.map(({ variable }) => variable.meaning).reduce((best, next) => (next.length > best.length ? next : best), ''),
-    readers.join(', '),
+    differing(uses, ({ type }) => type, services),
+    differing(uses, fallback, services),
+    meaning(uses),
+    who(uses, services),
   ]
+}
+
+/** What the services say of it, then what is special about it at the start. */
+const meaning = (uses: readonly Use[]): string => {
+  const said = (of: readonly Use[]): string[] => [...new Set(of.map(({ variable }) => variable.meaning).filter(Boolean))]
+  const [atStart, inServices] = [
+    said(uses.filter(({ program }) => program === START)),
+    said(uses.filter(({ program }) => program !== START)),
+  ]
+  const more = atStart.filter((text) => !inServices.includes(text))
+  return inServices.length === 0 ? more.join('; ') : [...inServices, ...more.map((text) => `${START}: ${text}`)].join('; ')
+}
+
+const who = (uses: readonly Use[], services: number): string => {
+  const names = uses.map(({ program }) => program)
+  const inServices = names.filter((name) => name !== START)
+  if (services < 2 || inServices.length < services) return names.join(', ')
+  return ['every service', ...names.filter((name) => name === START)].join(', ')
 }
 
 const fallback = ({ name, fallback: value, required }: Variable): string => {
@@ -45,8 +64,8 @@ const fallback = ({ name, fallback: value, required }: Variable): string => {
 }
 
 /** One value where all agree, else each with the programs that have it. */
-const differing = (uses: readonly { program: string; variable: Variable }[], of: (variable: Variable) => string): string => {
+const differing = (uses: readonly Use[], of: (variable: Variable) => string, services: number): string => {
   const by = Map.groupBy(uses, ({ variable }) => of(variable))
   if (by.size === 1) return [...by.keys()].join('')
-  return [...by].map(([value, who]) => `${value} (${who.map(({ program }) => program).join(', ')})`).join('; ')
+  return [...by].map(([value, having]) => `${value} (${who(having, services)})`).join('; ')
 }

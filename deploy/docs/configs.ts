@@ -47,11 +47,13 @@ export const variables = (schema: z.ZodType): Variable[] => {
   return Object.entries(typed.properties ?? {}).map(([name, given]) => {
     const input = asSchema(given)
     const output = asSchema(coerced.properties?.[name])
+    // A default that stands behind a transform is a value of its output.
+    const fallback: unknown = input.default ?? output.default
     return {
       name,
       type: typeName(typeName(output) === 'text' ? input : output),
-      fallback: input.default === undefined ? undefined : shown(input.default),
-      required: required.has(name) && input.default === undefined,
+      fallback: fallback === undefined ? undefined : shown(fallback),
+      required: required.has(name) && fallback === undefined,
       meaning: input.description ?? output.description ?? '',
     }
   })
@@ -67,6 +69,7 @@ const typeName = ({ type, enum: words, format, minimum, exclusiveMinimum, maximu
   if (words !== undefined) return words.map((word) => `\`${String(word)}\``).join(', ')
   if (type === 'boolean') return '`true`, `false`'
   if (format === 'uri') return 'URL'
+  if (type === 'array') return 'comma list'
   if (type !== 'integer' && type !== 'number') return 'text'
   const least =
     minimum !== undefined && minimum > Number.MIN_SAFE_INTEGER

@@ -22,6 +22,11 @@ const Env = z
       .string()
       .default('a,b')
       .transform((ids) => ids.split(',')),
+    NODES: z
+      .string()
+      .transform((list) => list.split(','))
+      .pipe(z.array(z.string()))
+      .default(['x', 'y']),
     SIGNING_KEY: z.string().default('ed25519:simulated'),
   })
   .readonly()
@@ -37,6 +42,7 @@ test('a schema tells name, type behind a coercion, default, whether it is requir
   })
   expect(by['STRICT_AUDIT']).toMatchObject({ type: '`true`, `false`', fallback: undefined, required: false })
   expect(by['FALLBACK']).toMatchObject({ type: '`deny`, `allow`', fallback: 'deny' })
+  expect(by['NODES']).toMatchObject({ type: 'comma list', fallback: 'x,y', required: false })
   expect(by['TOKEN_IDS']).toMatchObject({ type: 'text', fallback: 'a,b' })
 })
 
