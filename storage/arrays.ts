@@ -1,7 +1,7 @@
 /**
  * PostgreSQL's binary format of one-dimensional arrays, made by hand: pg sends a Buffer parameter as binary, so a Buffer of
- * this shape binds to an array parameter. As text, pg would escape every element and the server parse it again: 40 % of a
- * large commit.
+ * this shape binds to an array parameter. As text, pg would escape every element and the server parse it again: 13 ms
+ * instead of 9 for 500 turns.
  *
  * `i32 dimensions | i32 has nulls | u32 element type | i32 length | i32 lower bound | (i32 bytes or -1 | bytes)*`
  * @see PostgreSQL 18 src/backend/utils/adt/arrayfuncs.c, array_recv
@@ -77,8 +77,8 @@ export const letters = <R>(rows: readonly R[], pick: Pick<R, string>): Buffer | 
 export const uuids = <R>(rows: readonly R[], pick: Pick<R, string>): Buffer | null =>
   fixed(UUID, 16, rows, (row, buffer, at) => {
     const uuid = pick(row)
-    const written = uuid.length === 36 ? buffer.write(uuid.replaceAll('-', ''), at, 16, 'hex') : 0
-    if (written !== 16) throw new RangeError(`not a uuid: ${uuid.slice(0, 60)}`)
+    if (!UUID_TEXT.test(uuid)) throw new RangeError(`not a uuid: ${uuid.slice(0, 60)}`)
+    return buffer.write(uuid.replaceAll('-', ''), at, 16, 'hex')
   })
 
 /** jsonb[]; on the wire a version byte in front of the text. */
@@ -93,6 +93,7 @@ export const jsons = <R>(rows: readonly R[], pick: Pick<R, object>): Buffer | nu
 /** Object ids of the element types, fixed in PostgreSQL's catalogue (pg_type.dat). */
 const [BOOL, BYTEA, CHAR, INT8, INT4, TEXT, UUID, JSONB] = [16, 17, 18, 20, 23, 25, 2950, 3802]
 const HEADER = 20
+const UUID_TEXT = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 
 const start = (type: number, length: number, valueBytes: number, hasNulls: boolean): Buffer => {
   const buffer = Buffer.allocUnsafe(HEADER + 4 * length + valueBytes)

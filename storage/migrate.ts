@@ -31,7 +31,6 @@ export const migrate = async (options: MigrateOptions): Promise<{ roleUrls: Reco
   const client = new Client({ connectionString: adminUrl, application_name: 'unrip migrate' })
   await client.connect()
   try {
-    // Roles belong to the server and the lock to a database; on a clash of two databases the role is there a moment later.
     await client.query('SELECT pg_advisory_lock($1)', [LOCK])
     await ensureRoles(client)
     await runMigrations(client, log)

@@ -19,9 +19,17 @@ export interface Statement {
   readonly text: string
 }
 
-/** The server gives up before we do, so that a late answer is the exception. */
-const STATEMENT_TIMEOUT_MS = 10_000
-const ANSWER_TIMEOUT_MS = 12_000
+interface Patience {
+  /** the server gives up */
+  readonly statementMs: number
+  /** we give up, later, and throw the connection away */
+  readonly answerMs: number
+}
+
+/** A commit may wait for a disk. */
+const FOR_COMMITS: Patience = { statementMs: 10_000, answerMs: 12_000 }
+/** A lease of 1.5 s is lost by then, and only a new connection can bring it back. */
+const FOR_LEASES: Patience = { statementMs: 1_500, answerMs: 2_000 }
 const CONNECT_TIMEOUT_MS = 3_000
 
 /** bigint as number: ids, offsets and ms stay far below 2^53. numeric stays text. */
@@ -30,11 +38,11 @@ const parsers: CustomTypesConfig = {
     oid === types.builtins.INT8 ? Number : types.getTypeParser(oid, format ?? 'text'),
 } as CustomTypesConfig
 
-const configOf = ({ connectionString, applicationName }: SessionOptions): ClientConfig => ({
+const configOf = ({ connectionString, applicationName }: SessionOptions, patience: Patience): ClientConfig => ({
   connectionString,
   application_name: applicationName,
-  statement_timeout: STATEMENT_TIMEOUT_MS,
-  query_timeout: ANSWER_TIMEOUT_MS,
+  statement_timeout: patience.statementMs,
+  query_timeout: patience.answerMs,
   connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
   keepAlive: true,
   types: parsers,
@@ -45,7 +53,7 @@ export class Sessions {
   readonly #pool: Pool
 
   constructor(options: SessionOptions, size: number) {
-    this.#pool = new Pool({ ...configOf(options), max: size, idleTimeoutMillis: 0 })
+    this.#pool = new Pool({ ...configOf(options, FOR_COMMITS), max: size, idleTimeoutMillis: 0 })
     // A connection that breaks also says so by itself, under way or idle; whoever waits for it hears it from its statement.
     this.#pool.on('connect', (client) => client.on('error', () => undefined))
     this.#pool.on('error', (error) => options.log.warn({ error: error.message }, 'an idle database connection ended'))
@@ -142,7 +150,7 @@ export class ControlSession {
   }
 
   async #connect(): Promise<Client> {
-    const client = new Client({ ...configOf(this.#options), application_name: `${this.#options.applicationName} control` })
+    const client = new Client({ ...configOf(this.#options, FOR_LEASES), application_name: `${this.#options.applicationName} control` })
     client.on('error', () => this.#drop(client))
     client.on('end', () => this.#drop(client))
     client.on('notification', ({ channel }) => this.#call(channel))
