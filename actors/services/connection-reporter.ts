@@ -14,17 +14,21 @@ export class ConnectionReporter {
   readonly #options: ReporterOptions
   #untold: ConnectionState | null = null
   #cancel: (() => void) | null = null
+  #closed = false
 
   constructor(options: ReporterOptions) {
     this.#options = options
   }
 
   report(state: ConnectionState): void {
+    // Our own goodbye is no news: the successor starts with `starting`.
+    if (this.#closed) return
     this.#untold = state
     this.#try()
   }
 
   close(): void {
+    this.#closed = true
     this.#untold = null
     this.#cancel?.()
   }
