@@ -1,6 +1,6 @@
 /**
  * What became of each quote, read off the topics: decisions that skip end a quote, results move it on or end it.
- * Pure: records in, lines out; a record seen twice says nothing new.
+ * Records in, lines out; a record seen twice says nothing new. What began before this start is looked up.
  */
 import { z } from 'zod'
 import { Envelope } from '#machines/contracts/envelope.ts'
@@ -18,9 +18,11 @@ export type QuoteLine =
       readonly reason: string
       readonly direction: string
       readonly gross_edge_pct: string | null
-      /** from the venue's sight of the demand to the end; null where the demand came before this start */
+      /** from the venue's sight of the demand to the end; null where nobody knows it */
       readonly latency_ms: number | null
       readonly note: string | null
+      /** it began before this start */
+      readonly resumed: boolean
     }
   | {
       readonly event: 'quote_progress'
@@ -34,15 +36,19 @@ export const FOLLOWED = ['norm.swap_demand', 'decision.trade_decision', 'exec.tr
 
 export type QuoteBook = {
   /** @param value the record as it came; one that is not a readable envelope gives no line */
-  read(topic: string, value: string): QuoteLine | undefined
+  read(topic: string, value: string): Promise<QuoteLine | undefined>
 }
 
-type Known = { demandAt?: number; edge?: string | null; ended?: boolean; readonly seen: Set<string> }
+/** What the history has of a quote: when its demand was seen, and the decision's gross edge. */
+export type Past = { readonly demandAt: number; readonly edge: string | null }
+export type LookUp = (quoteId: string) => Promise<Past | undefined>
+
+type Known = { demandAt?: number; edge?: string | null; ended?: boolean; resumed?: boolean; readonly seen: Set<string> }
 
 /** Quotes kept; the oldest go first. At two a second that is more than an hour. */
 const KEPT = 10_000
 
-export const openQuoteBook = (): QuoteBook => {
+export const openQuoteBook = (lookUp: LookUp = async () => undefined): QuoteBook => {
   const quotes = new Map<string, Known>()
   const known = (quoteId: string): Known => {
     const entry = quotes.get(quoteId) ?? { seen: new Set() }
@@ -54,12 +60,12 @@ export const openQuoteBook = (): QuoteBook => {
     return entry
   }
   return {
-    read: (topic, value) => {
+    read: async (topic, value) => {
       const envelope = readEnvelope(value)
       if (envelope === undefined) return undefined
       if (topic === 'norm.swap_demand') return noteDemand(envelope, known)
       if (topic === 'decision.trade_decision') return readDecision(envelope, known)
-      if (topic === 'exec.trade_result') return readResult(envelope, known)
+      if (topic === 'exec.trade_result') return readResult(envelope, known, lookUp)
       return undefined
     },
   }
@@ -97,21 +103,36 @@ const readDecision = (envelope: AnyEnvelope, known: (quoteId: string) => Known):
     gross_edge_pct: data.gross_edge_pct,
     latency_ms: latencyOf(quote, envelope),
     note: null,
+    resumed: false,
   }
 }
 
-const readResult = (envelope: AnyEnvelope, known: (quoteId: string) => Known): QuoteLine | undefined => {
+const readResult = async (envelope: AnyEnvelope, known: (quoteId: string) => Known, lookUp: LookUp): Promise<QuoteLine | undefined> => {
   const { data } = topics['exec.trade_result'].schema.safeParse(envelope.payload)
   if (data === undefined) return undefined
   const quote = known(data.quote_id)
   if (quote.ended === true || quote.seen.has(envelope.event_id)) return undefined
   quote.seen.add(envelope.event_id)
   const { quote_id, result_code, note, direction } = data
+  if (quote.demandAt === undefined) {
+    const past = await lookUp(quote_id)
+    if (past !== undefined) Object.assign(quote, past, { resumed: true })
+  }
   const latency_ms = latencyOf(quote, envelope)
   if (!isFinal(result_code)) return { event: 'quote_progress', quote_id, state: result_code, latency_ms, note }
   quote.ended = true
   const outcome = result_code === 'SETTLED' ? 'SETTLED' : result_code === 'EXPIRED_UNUSED' ? 'EXPIRED' : 'REJECTED'
-  return { event: 'quote_ended', quote_id, outcome, reason: result_code, direction, gross_edge_pct: quote.edge ?? null, latency_ms, note }
+  return {
+    event: 'quote_ended',
+    quote_id,
+    outcome,
+    reason: result_code,
+    direction,
+    gross_edge_pct: quote.edge ?? null,
+    latency_ms,
+    note,
+    resumed: quote.resumed === true,
+  }
 }
 
 const latencyOf = ({ demandAt }: Known, end: AnyEnvelope): number | null =>

@@ -3,15 +3,15 @@ import { randomUUID } from 'node:crypto'
 import { PATIENT } from '#bus/client.ts'
 import { quietKafka } from './kafka-client.ts'
 import { FOLLOWED, openQuoteBook } from './quote-book.ts'
-import type { QuoteLine } from './quote-book.ts'
+import type { LookUp, QuoteLine } from './quote-book.ts'
 
 export type Follower = { stop(): Promise<void> }
 
 /** Resolves once it is in its group, so that nothing which is published later is missed. */
-export const followQuotes = async (brokers: string, onLine: (line: QuoteLine) => void): Promise<Follower> => {
+export const followQuotes = async (brokers: string, lookUp: LookUp, onLine: (line: QuoteLine) => void): Promise<Follower> => {
   const kafka = quietKafka(brokers, PATIENT)
   const groupId = `npm-start-${randomUUID()}`
-  const book = openQuoteBook()
+  const book = openQuoteBook(lookUp)
   const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 100, allowAutoTopicCreation: false })
   const joined = new Promise<void>((resolve) => consumer.on(consumer.events.GROUP_JOIN, () => resolve()))
   await consumer.connect()
@@ -19,7 +19,7 @@ export const followQuotes = async (brokers: string, onLine: (line: QuoteLine) =>
   await consumer.run({
     autoCommit: false,
     eachMessage: async ({ topic, message }) => {
-      const line = message.value === null ? undefined : book.read(topic, message.value.toString())
+      const line = message.value === null ? undefined : await book.read(topic, message.value.toString())
       if (line !== undefined) onLine(line)
     },
   })

@@ -18,6 +18,7 @@ import { textOf } from './quote-book.ts'
 import type { QuoteLine } from './quote-book.ts'
 import { followQuotes } from './quote-follower.ts'
 import type { Follower } from './quote-follower.ts'
+import { pastOf } from './quote-history.ts'
 import { readyEvent, readyText } from './ready.ts'
 import type { Screen } from './screen.ts'
 import { checkServiceConfigs } from './service-configs.ts'
@@ -99,7 +100,7 @@ const startAll = async ({ root, options, env, screen, onRunning }: SessionSpec):
     compileCache: join(root, '.cache/node'),
   }
   const [follower, fleet] = await Promise.all([
-    followQuotes(infrastructure.brokers, onLine),
+    followQuotes(infrastructure.brokers, (quoteId) => pastOf(roleUrls['operator'] ?? infrastructure.adminUrl, quoteId), onLine),
     startFleet({ root, env, ports, roleUrls, shared, onChange }),
   ])
   const arms = allSimulated && !options.disarmed

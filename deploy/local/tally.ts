@@ -10,7 +10,7 @@ export type Summary = {
   readonly rejected: number
   /** counted by the simulated venues; null where they could not be asked or there are none */
   readonly violations: number | null
-  /** of settled quotes, from demand to end */
+  /** of settled quotes that began in this run, from demand to end */
   readonly latency_ms: { readonly p50: number | null; readonly max: number | null }
   readonly seconds: number
 }
@@ -29,7 +29,7 @@ export const openTally = (now: () => number = () => performance.now()): Tally =>
     count: (line) => {
       if (line.event !== 'quote_ended') return
       counts[line.outcome] += 1
-      if (line.outcome === 'SETTLED' && line.latency_ms !== null) latencies.push(line.latency_ms)
+      if (line.outcome === 'SETTLED' && line.latency_ms !== null && !line.resumed) latencies.push(line.latency_ms)
     },
     settled: () => counts.SETTLED,
     summary: (violations) => {

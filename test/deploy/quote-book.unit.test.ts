@@ -62,12 +62,15 @@ const result = (status: string, result_code: string, id = result_code): string =
     note: null,
   })
 
-test('a quote that was traded and settled ends once, with the decision’s edge and the time since its demand', () => {
+test('a quote that was traded and settled ends once, with the decision’s edge and the time since its demand', async () => {
   const book = openQuoteBook()
-  expect(book.read('norm.swap_demand', demand)).toBeUndefined()
-  expect(book.read('decision.trade_decision', decision('trade', 'TRADE'))).toBeUndefined()
-  expect(book.read('exec.trade_result', result('submitted', 'SUBMITTED'))).toMatchObject({ event: 'quote_progress', state: 'SUBMITTED' })
-  expect(book.read('exec.trade_result', result('settled', 'SETTLED'))).toEqual({
+  expect(await book.read('norm.swap_demand', demand)).toBeUndefined()
+  expect(await book.read('decision.trade_decision', decision('trade', 'TRADE'))).toBeUndefined()
+  expect(await book.read('exec.trade_result', result('submitted', 'SUBMITTED'))).toMatchObject({
+    event: 'quote_progress',
+    state: 'SUBMITTED',
+  })
+  expect(await book.read('exec.trade_result', result('settled', 'SETTLED'))).toEqual({
     event: 'quote_ended',
     quote_id: 'q1',
     outcome: 'SETTLED',
@@ -76,14 +79,15 @@ test('a quote that was traded and settled ends once, with the decision’s edge 
     gross_edge_pct: '2.0134',
     latency_ms: 1500,
     note: null,
+    resumed: false,
   })
-  expect(book.read('exec.trade_result', result('settled', 'SETTLED'))).toBeUndefined()
+  expect(await book.read('exec.trade_result', result('settled', 'SETTLED'))).toBeUndefined()
 })
 
-test('a skipped quote ends with the reason of its decision', () => {
+test('a skipped quote ends with the reason of its decision', async () => {
   const book = openQuoteBook()
-  book.read('norm.swap_demand', demand)
-  expect(book.read('decision.trade_decision', decision('skip', 'NOTIONAL_ABOVE_CAP'))).toMatchObject({
+  await book.read('norm.swap_demand', demand)
+  expect(await book.read('decision.trade_decision', decision('skip', 'NOTIONAL_ABOVE_CAP'))).toMatchObject({
     event: 'quote_ended',
     outcome: 'SKIPPED',
     reason: 'NOTIONAL_ABOVE_CAP',
@@ -96,24 +100,39 @@ test.each([
   ['failed', 'VENUE_REJECTED', 'REJECTED'],
   ['failed', 'TOO_LATE', 'REJECTED'],
   ['failed', 'DISARMED', 'REJECTED'],
-])('status %s with code %s is the outcome of its kind', (status, code, outcome) => {
-  expect(openQuoteBook().read('exec.trade_result', result(status, code))).toMatchObject({ outcome, reason: code, latency_ms: null })
+])('status %s with code %s is the outcome of its kind', async (status, code, outcome) => {
+  expect(await openQuoteBook().read('exec.trade_result', result(status, code))).toMatchObject({ outcome, reason: code, latency_ms: null })
 })
 
 test.each([
   ['submitted', 'REJECTED'],
   ['uncertain', 'UNCERTAIN'],
   ['recovered', 'RECOVERED'],
-])('status %s with code %s is on the way, and the same record again says nothing', (status, code) => {
+])('status %s with code %s is on the way, and the same record again says nothing', async (status, code) => {
   const book = openQuoteBook()
-  expect(book.read('exec.trade_result', result(status, code))).toMatchObject({ event: 'quote_progress', state: code })
-  expect(book.read('exec.trade_result', result(status, code))).toBeUndefined()
-  expect(book.read('exec.trade_result', result('settled', 'SETTLED'))).toMatchObject({ outcome: 'SETTLED' })
+  expect(await book.read('exec.trade_result', result(status, code))).toMatchObject({ event: 'quote_progress', state: code })
+  expect(await book.read('exec.trade_result', result(status, code))).toBeUndefined()
+  expect(await book.read('exec.trade_result', result('settled', 'SETTLED'))).toMatchObject({ outcome: 'SETTLED' })
 })
 
-test('what is not a readable record gives no line', () => {
+test('what is not a readable record gives no line', async () => {
   const book = openQuoteBook()
-  expect(book.read('exec.trade_result', 'not JSON')).toBeUndefined()
-  expect(book.read('exec.trade_result', '{"event_id":"x"}')).toBeUndefined()
-  expect(book.read('ref.market_price', demand)).toBeUndefined()
+  expect(await book.read('exec.trade_result', 'not JSON')).toBeUndefined()
+  expect(await book.read('exec.trade_result', '{"event_id":"x"}')).toBeUndefined()
+  expect(await book.read('ref.market_price', demand)).toBeUndefined()
+})
+
+test('a quote that began before this start has its edge and its latency from the history', async () => {
+  const asked: string[] = []
+  const book = openQuoteBook(async (quoteId) => {
+    asked.push(quoteId)
+    return { demandAt: Date.parse('2026-01-01T00:00:00.500Z'), edge: '3.5' }
+  })
+  expect(await book.read('exec.trade_result', result('recovered', 'RECOVERED'))).toMatchObject({ latency_ms: 1000 })
+  expect(await book.read('exec.trade_result', result('settled', 'SETTLED'))).toMatchObject({
+    latency_ms: 1000,
+    gross_edge_pct: '3.5',
+    resumed: true,
+  })
+  expect(asked).toEqual(['q1'])
 })

@@ -11,6 +11,7 @@ const ended = (outcome: Outcome, latency_ms: number | null = null): QuoteLine =>
   gross_edge_pct: null,
   latency_ms,
   note: null,
+  resumed: false,
 })
 
 test('a summary counts each outcome and takes latency from settled quotes alone', () => {
