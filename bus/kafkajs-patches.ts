@@ -9,6 +9,7 @@
  *     long outage. It lets go of it. (network/connection.js)
  * K4. Each connection re-arms a timer in the past after every answer, so it ticks once a millisecond for ever: 28 ms CPU a second for an
  *     idle consumer and producer, 7 without (and no TimeoutNegativeWarning). The check is only for requests that wait. (network/requestQueue)
+ * K5. Each connection looks ten times a second for requests that have waited ten seconds. Once a second will do. (network/requestQueue)
  */
 import { createRequire } from 'node:module'
 
@@ -24,11 +25,18 @@ interface Connection {
 
 interface RequestQueue {
   readonly pending: readonly unknown[]
+  readonly inflight: ReadonlyMap<number, { readonly sentAt: number; readonly requestTimeout: number; timeoutRequest(): void }>
+  requestTimeoutIntervalId?: NodeJS.Timeout
+  isConnected(): boolean
+  destroy(): void
   scheduleCheckPendingRequests(): void
+  scheduleRequestTimeoutCheck(): void
 }
 
 /** An answer starts with its length. */
 const LENGTH_BYTES = 4
+
+const TIMEOUT_CHECK_MS = 1_000
 
 let patched = false
 
@@ -62,5 +70,12 @@ export const patchKafkajs = (): void => {
   }
   queue.scheduleCheckPendingRequests = function (this: RequestQueue): void {
     if (this.pending.length > 0) scheduleCheckPendingRequests.call(this)
+  }
+  queue.scheduleRequestTimeoutCheck = function (this: RequestQueue): void {
+    this.destroy()
+    this.requestTimeoutIntervalId = setInterval(() => {
+      for (const request of this.inflight.values()) if (Date.now() - request.sentAt > request.requestTimeout) request.timeoutRequest()
+      if (!this.isConnected()) this.destroy()
+    }, TIMEOUT_CHECK_MS)
   }
 }
