@@ -36,10 +36,10 @@ const CONFIRMED_MAX_MS = 5_000
 /** CoinGecko's clock may be this far ahead of ours. */
 const AHEAD_MAX_MS = 5_000
 
-export const isKrakenHealthy = (kraken: Kraken, config: PriceConfig, now: number): boolean =>
+const isKrakenHealthy = (kraken: Kraken, config: PriceConfig, now: number): boolean =>
   kraken.up && now - kraken.confirmed_at_ms <= CONFIRMED_MAX_MS && now - kraken.updated_at_ms <= config.quiet_max_ms
 
-export const isCoinGeckoHealthy = ({ last_updated_at_ms }: CoinGecko, config: PriceConfig, now: number): boolean =>
+const isCoinGeckoHealthy = ({ last_updated_at_ms }: CoinGecko, config: PriceConfig, now: number): boolean =>
   last_updated_at_ms <= now + AHEAD_MAX_MS && now - last_updated_at_ms <= config.coingecko_max_age_ms
 
 /**
