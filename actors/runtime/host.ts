@@ -135,9 +135,10 @@ export class Host {
   // --- lanes ---
 
   async #run(recovered: Recovered): Promise<void> {
-    const { definition, release, clock, store } = this.#options
+    const { definition, release, clock, store, log } = this.#options
     if (!this.#reader || this.#draining) return store.release(this.service, recovered.lane.lane, recovered.lane.epoch)
     const start = await examine(recovered, this.#reader, definition, clock.wallMs())
+    if (start.wentBack) return this.#reincarnate(recovered.lane, start.wentBack)
     const lane = new Lane(start, {
       ...this.#options,
       service: this.service,
@@ -150,6 +151,8 @@ export class Host {
       cacheBytes: this.#options.cacheBytes ?? 32 * 1024 * 1024,
       timerWindow: this.#timerWindow,
       onLost: (number) => this.#forget(number),
+      onWentBack: (at, why) =>
+        void this.#reincarnate(at, why).catch((error: unknown) => log.error({ event: 'store.reincarnate_failed' }, textOf(error))),
       onCommitted: (_, orderIds) => {
         if (orderIds.length > 0) this.#wakeOrderWaiters()
       },
@@ -161,6 +164,13 @@ export class Host {
       : []
     await lane.start([...released, ...definition.configure.map(({ to, type, values }) => ({ to, event: { ...values, type } }))])
     await this.#fetchOrders(lane)
+  }
+
+  /** Everything that was promised after the state that storage went back to is unknown: all lanes begin again under new names. */
+  async #reincarnate({ lane, incarnation }: { lane: number; incarnation: string }, why: string): Promise<void> {
+    const { store, log } = this.#options
+    log.error({ event: 'store.went_back', lane, incarnation }, `lane ${this.service}/${lane}: storage went back: ${why}`)
+    await store.reincarnate(this.service, lane, incarnation)
   }
 
   async #giveBack(number: number): Promise<void> {

@@ -40,6 +40,7 @@ export interface LaneOptions {
   readonly timerWindow: number
   /** The lane is no longer ours, or never will work here; it has already stopped. */
   readonly onLost: (lane: number, why: string) => void
+  readonly onWentBack: (at: { lane: number; incarnation: string }, why: string) => void
   readonly onBroken: (error: HostBroken) => void
   readonly onCommitted: (lane: number, orderIds: readonly number[]) => void
 }
@@ -425,13 +426,21 @@ export class Lane {
       case 'event': {
         const { to, event, history } = received.routed
         if (history) draft.history.push(history)
-        return { to, run: () => this.#deliver(draft, item, to, event, received.cause, origin) }
+        return { to, run: () => this.#deliver(draft, item, to, event, received.cause, origin, record.timestampMs) }
       }
     }
   }
 
-  #deliver(draft: Draft, item: Item, to: Address, event: PlainEvent, cause: Cause | null, origin: string): Promise<void> {
-    if (this.#poison?.item !== item) return this.#turns.deliver(draft, to, event, cause, origin)
+  #deliver(
+    draft: Draft,
+    item: Item,
+    to: Address,
+    event: PlainEvent,
+    cause: Cause | null,
+    origin: string,
+    publishedMs: number | null = null,
+  ): Promise<void> {
+    if (this.#poison?.item !== item) return this.#turns.deliver(draft, to, event, cause, origin, publishedMs)
     draft.history.length = 0
     this.#turns.parkPoisoned(draft, to, origin, event, `storage refused it: ${this.#poison.why}`)
     return Promise.resolve()
@@ -582,8 +591,11 @@ export class Lane {
             break
           case 'bad_data':
             return this.#refusedFor(draft, textOf(error))
-          case 'stale_epoch':
           case 'went_back':
+            this.drop(textOf(error))
+            this.#options.onWentBack({ lane: this.lane, incarnation: this.#memory.incarnation }, textOf(error))
+            return 'lost'
+          case 'stale_epoch':
             this.drop(textOf(error))
             return 'lost'
           default:
@@ -650,7 +662,9 @@ export class Lane {
     if (draft.emitted.length > 0) this.#outbox.add(draft.batch, this.#memory.incarnation, draft.emitted)
     for (const row of draft.effects.values()) {
       if (row.state === 'void') this.#effects.stop(row.effect)
-      else if (row.state === 'pending' && !this.#effects.has(row.effect)) this.#effects.start(row)
+      else if (this.#effects.has(row.effect)) continue
+      else if (row.state === 'pending') this.#effects.start(row)
+      else if (row.state === 'uncertain') this.#effects.takeOver({ ...row, state: 'pending' })
     }
     for (const release of draft.released) release()
     this.#entered = this.#entered.filter(({ topic }) => !draft.inputs.has(topic))

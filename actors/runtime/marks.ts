@@ -23,7 +23,8 @@ export class Marks {
     const row = this.#rows.get(keyOf(topic, source, incarnation))
     if (!row) {
       if (isLaneSource(source) && incarnation < (this.#newest.get(`${topic}\n${source}`) ?? '')) return { verdict: 'outdated' }
-      const mayStartHere = input.entered > 0 && drawnAtMs(incarnation) < input.enteredAtMs
+      const drawnMs = drawnAtMs(incarnation)
+      const mayStartHere = input.entered > 0 && drawnMs !== null && drawnMs < input.enteredAtMs
       return position === 1 || mayStartHere ? { verdict: 'take' } : { verdict: 'gap', expected: 1 }
     }
     if (position <= row.position) return { verdict: 'repeat' }
@@ -56,6 +57,6 @@ const keyOf = (topic: string, source: string, incarnation: string): string => `$
 /** `service/lane`; a process outside lanes is `service#process`. */
 const isLaneSource = (source: string): boolean => source.includes('/')
 
-/** The time in a uuid of version 7: its first 48 bits, ms. Another version says nothing: the end of time. */
-const drawnAtMs = (incarnation: string): number =>
-  incarnation[14] === '7' ? Number.parseInt(incarnation.slice(0, 8) + incarnation.slice(9, 13), 16) : Number.MAX_SAFE_INTEGER
+/** The time in a uuid of version 7: its first 48 bits, ms. Null: another version, which says nothing. */
+export const drawnAtMs = (incarnation: string): number | null =>
+  incarnation[14] === '7' ? Number.parseInt(incarnation.slice(0, 8) + incarnation.slice(9, 13), 16) : null

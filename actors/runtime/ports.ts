@@ -255,6 +255,8 @@ export interface LaneStore {
     limit: number,
   ): Promise<TimerRow[]>
   commit(service: string, batch: Batch): Promise<'done' | 'again'>
+  /** Storage went back: every lane gets a new incarnation and epoch and loses its owner. Only the first call for this incarnation does it. */
+  reincarnate(service: string, lane: number, incarnation: string): Promise<void>
   /** Open order rows of a lane, oldest first. */
   orders(service: string, lane: number): Promise<OrderRow[]>
   /** Writes an order and one row for every lane of the service (or one lane). */

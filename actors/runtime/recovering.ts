@@ -7,6 +7,8 @@ export interface Start {
   /** inputs that this lane never read before: to be stored with the first batch */
   readonly entered: readonly InputRow[]
   readonly halted: Halt | null
+  /** Kafka has seen a later state of this lane than storage knows: storage went back */
+  readonly wentBack: string | null
 }
 
 /**
@@ -17,13 +19,16 @@ export const examine = async (recovered: Recovered, reader: BusReader, definitio
   const inputs = new Map(recovered.inputs.map((input) => [input.topic, input]))
   const entered: InputRow[] = []
   let halted = recovered.lane.halted
+  let wentBack: string | null = null
   for (const end of await reader.ends(recovered.lane.lane)) {
     if (!(end.topic in definition.inputs)) continue
     const input = inputs.get(end.topic)
     if (!input) entered.push({ topic: end.topic, entered: end.low, enteredAtMs: nowMs, next: end.low })
-    else halted ??= haltOf(input, end, nowMs)
+    else if (end.committed !== null && end.committed > input.next) {
+      wentBack ??= `${end.topic}: Kafka has offset ${end.committed} of this lane, storage ${input.next}`
+    } else halted ??= haltOf(input, end, nowMs)
   }
-  return { recovered: { ...recovered, inputs: [...recovered.inputs, ...entered] }, entered, halted }
+  return { recovered: { ...recovered, inputs: [...recovered.inputs, ...entered] }, entered, halted, wentBack }
 }
 
 const haltOf = ({ topic, next }: InputRow, { low, high }: { low: number; high: number }, nowMs: number): Halt | null => {

@@ -9,6 +9,7 @@ import { topics } from '#machines/contracts/topics.ts'
 import type { Draft } from './draft.ts'
 import { EventRefused, LaneReset, textOf } from './faults.ts'
 import { EMPTY_BYTES, fromBytes, toBytes } from './json.ts'
+import { drawnAtMs } from './marks.ts'
 import type { PlainEvent } from './mailbox.ts'
 import type { LaneMemory } from './memory.ts'
 import { addressOf } from './memory.ts'
@@ -48,6 +49,8 @@ interface Delivery {
   /** orders pass a parked event; they never wait */
   readonly isOrder: boolean
   readonly asker: Address | null
+  /** when the record that led here was published; null for what no record caused, and for what it led to */
+  readonly publishedMs: number | null
 }
 
 /**
@@ -90,9 +93,16 @@ export class Turns {
   }
 
   /** One event for one actor, and all that follows from it within the lane. */
-  async deliver(draft: Draft, to: Address, event: PlainEvent, cause: Cause | null, origin: string): Promise<void> {
+  async deliver(
+    draft: Draft,
+    to: Address,
+    event: PlainEvent,
+    cause: Cause | null,
+    origin: string,
+    publishedMs: number | null = null,
+  ): Promise<void> {
     const deliveries: Delivery[] = [
-      { to, event: this.#attach(draft, event), cause, origin, depth: 0, isOrder: origin.startsWith('order '), asker: null },
+      { to, event: this.#attach(draft, event), cause, origin, depth: 0, isOrder: origin.startsWith('order '), asker: null, publishedMs },
     ]
     for (let next = deliveries.shift(); next; next = deliveries.shift()) deliveries.push(...(await this.#turn(draft, next)))
   }
@@ -113,7 +123,7 @@ export class Turns {
   parkPoisoned(draft: Draft, to: Address, origin: string, event: PlainEvent, why: string): void {
     this.#memory.turn++
     const stamped = { ...event, now: draft.nowMs, id: `${this.#memory.incarnation}:${this.#memory.turn}`, cause: null }
-    this.#refuse(draft, { to, event, cause: null, origin, depth: 0, isOrder: false, asker: null }, stamped, null, why)
+    this.#refuse(draft, { to, event, cause: null, origin, depth: 0, isOrder: false, asker: null, publishedMs: null }, stamped, null, why)
   }
 
   async #turn(draft: Draft, delivery: Delivery): Promise<Delivery[]> {
@@ -198,6 +208,7 @@ export class Turns {
         depth: depth + 1,
         isOrder: false,
         asker: null,
+        publishedMs: null,
       },
     ]
   }
@@ -275,10 +286,11 @@ export class Turns {
       depth: depth + 1,
       isOrder: false,
       asker: to,
+      publishedMs: null,
     }
   }
 
-  #intended({ to, cause }: Delivery, output: Extract<Output, { does: 'effect' | 'read' }>, index: number): EffectRow {
+  #intended({ to, cause, publishedMs }: Delivery, output: Extract<Output, { does: 'effect' | 'read' }>, index: number): EffectRow {
     const handler = this.#options.definition.effects[output.name]
     if (!handler) throw new EventRefused(`${this.#options.service} has no effect ${output.name}`)
     const params = output.does === 'effect' ? output.params : output.input
@@ -288,7 +300,7 @@ export class Turns {
       ...to,
       name: output.name,
       mode: handler.mode,
-      state: 'pending',
+      state: handler.mode === 'ask first' && isFromBefore(publishedMs, this.#memory.incarnation) ? 'uncertain' : 'pending',
       token: output.does === 'read' ? this.#memory.turn : 0,
       notAfterMs,
       askAtMs: handler.mode === 'ask first' && notAfterMs !== null ? notAfterMs + handler.askAfterMs : null,
@@ -430,6 +442,15 @@ export interface TimerBody {
 
 export const effectBody = ({ body }: Pick<EffectRow, 'body'>): EffectBody => fromBytes(body) as EffectBody
 export const timerBody = ({ event }: Pick<TimerRow, 'event'>): TimerBody => fromBytes(event) as TimerBody
+
+/**
+ * A record that is older than this incarnation may have been acted on in a time that storage has forgotten: what it leads to
+ * is not sent, it is asked about.
+ */
+const isFromBefore = (publishedMs: number | null, incarnation: string): boolean => {
+  const drawnMs = drawnAtMs(incarnation)
+  return publishedMs !== null && drawnMs !== null && publishedMs < drawnMs
+}
 
 const notAfterOf = (name: string, params: unknown): number => {
   const notAfter = (params as { not_after_ms?: unknown } | null)?.not_after_ms
