@@ -48,7 +48,11 @@ type Known = { demandAt?: number; edge?: string | null; ended?: boolean; resumed
 /** Quotes kept; the oldest go first. At two a second that is more than an hour. */
 const KEPT = 10_000
 
-export const openQuoteBook = (lookUp: LookUp = async () => undefined): QuoteBook => {
+/**
+ * @param sinceMs  records from before give no line: a lane that is taken over publishes its last batch again, and that was told
+ *                 by the start before
+ */
+export const openQuoteBook = (sinceMs: number, lookUp: LookUp = async () => undefined): QuoteBook => {
   const quotes = new Map<string, Known>()
   const known = (quoteId: string): Known => {
     const entry = quotes.get(quoteId) ?? { seen: new Set() }
@@ -63,7 +67,8 @@ export const openQuoteBook = (lookUp: LookUp = async () => undefined): QuoteBook
     read: async (topic, value) => {
       const envelope = readEnvelope(value)
       if (envelope === undefined) return undefined
-      if (topic === 'norm.swap_demand') return noteDemand(envelope, known)
+      if (topic === 'norm.swap_demand') noteDemand(envelope, known)
+      if (Date.parse(envelope.ingested_at) < sinceMs) return undefined
       if (topic === 'decision.trade_decision') return readDecision(envelope, known)
       if (topic === 'exec.trade_result') return readResult(envelope, known, lookUp)
       return undefined
@@ -82,7 +87,7 @@ const readEnvelope = (value: string): AnyEnvelope | undefined => {
 
 const timeOf = ({ observed_at, ingested_at }: AnyEnvelope): number => Date.parse(observed_at ?? ingested_at)
 
-const noteDemand = (envelope: AnyEnvelope, known: (quoteId: string) => Known): undefined => {
+const noteDemand = (envelope: AnyEnvelope, known: (quoteId: string) => Known): void => {
   const demand = z.looseObject({ quote_id: z.string() }).safeParse(envelope.payload)
   if (demand.success) known(demand.data.quote_id).demandAt ??= timeOf(envelope)
 }

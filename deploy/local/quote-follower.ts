@@ -11,7 +11,7 @@ export type Follower = { stop(): Promise<void> }
 export const followQuotes = async (brokers: string, lookUp: LookUp, onLine: (line: QuoteLine) => void): Promise<Follower> => {
   const kafka = quietKafka(brokers, PATIENT)
   const groupId = `npm-start-${randomUUID()}`
-  const book = openQuoteBook(lookUp)
+  const book = openQuoteBook(Date.now(), lookUp)
   const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 100, allowAutoTopicCreation: false })
   const joined = new Promise<void>((resolve) => consumer.on(consumer.events.GROUP_JOIN, () => resolve()))
   await consumer.connect()

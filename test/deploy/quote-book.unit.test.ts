@@ -63,7 +63,7 @@ const result = (status: string, result_code: string, id = result_code): string =
   })
 
 test('a quote that was traded and settled ends once, with the decision’s edge and the time since its demand', async () => {
-  const book = openQuoteBook()
+  const book = openQuoteBook(0)
   expect(await book.read('norm.swap_demand', demand)).toBeUndefined()
   expect(await book.read('decision.trade_decision', decision('trade', 'TRADE'))).toBeUndefined()
   expect(await book.read('exec.trade_result', result('submitted', 'SUBMITTED'))).toMatchObject({
@@ -85,7 +85,7 @@ test('a quote that was traded and settled ends once, with the decision’s edge 
 })
 
 test('a skipped quote ends with the reason of its decision', async () => {
-  const book = openQuoteBook()
+  const book = openQuoteBook(0)
   await book.read('norm.swap_demand', demand)
   expect(await book.read('decision.trade_decision', decision('skip', 'NOTIONAL_ABOVE_CAP'))).toMatchObject({
     event: 'quote_ended',
@@ -101,7 +101,7 @@ test.each([
   ['failed', 'TOO_LATE', 'REJECTED'],
   ['failed', 'DISARMED', 'REJECTED'],
 ])('status %s with code %s is the outcome of its kind', async (status, code, outcome) => {
-  expect(await openQuoteBook().read('exec.trade_result', result(status, code))).toMatchObject({ outcome, reason: code, latency_ms: null })
+  expect(await openQuoteBook(0).read('exec.trade_result', result(status, code))).toMatchObject({ outcome, reason: code, latency_ms: null })
 })
 
 test.each([
@@ -109,14 +109,14 @@ test.each([
   ['uncertain', 'UNCERTAIN'],
   ['recovered', 'RECOVERED'],
 ])('status %s with code %s is on the way, and the same record again says nothing', async (status, code) => {
-  const book = openQuoteBook()
+  const book = openQuoteBook(0)
   expect(await book.read('exec.trade_result', result(status, code))).toMatchObject({ event: 'quote_progress', state: code })
   expect(await book.read('exec.trade_result', result(status, code))).toBeUndefined()
   expect(await book.read('exec.trade_result', result('settled', 'SETTLED'))).toMatchObject({ outcome: 'SETTLED' })
 })
 
 test('what is not a readable record gives no line', async () => {
-  const book = openQuoteBook()
+  const book = openQuoteBook(0)
   expect(await book.read('exec.trade_result', 'not JSON')).toBeUndefined()
   expect(await book.read('exec.trade_result', '{"event_id":"x"}')).toBeUndefined()
   expect(await book.read('ref.market_price', demand)).toBeUndefined()
@@ -124,7 +124,7 @@ test('what is not a readable record gives no line', async () => {
 
 test('a quote that began before this start has its edge and its latency from the history', async () => {
   const asked: string[] = []
-  const book = openQuoteBook(async (quoteId) => {
+  const book = openQuoteBook(0, async (quoteId) => {
     asked.push(quoteId)
     return { demandAt: Date.parse('2026-01-01T00:00:00.500Z'), edge: '3.5' }
   })
@@ -135,4 +135,10 @@ test('a quote that began before this start has its edge and its latency from the
     resumed: true,
   })
   expect(asked).toEqual(['q1'])
+})
+
+test('records that a takeover publishes again from before this start give no line', async () => {
+  const book = openQuoteBook(Date.parse('2026-01-01T00:01:00.000Z'))
+  expect(await book.read('decision.trade_decision', decision('skip', 'NOT_ARMED'))).toBeUndefined()
+  expect(await book.read('exec.trade_result', result('settled', 'SETTLED'))).toBeUndefined()
 })
