@@ -1,4 +1,4 @@
-import { fromBytes, toBytes } from './json.ts'
+import { textOfBytes } from './json.ts'
 import type { Clock, Log, MessageBus, OutRecord } from './ports.ts'
 import { textOf } from './faults.ts'
 
@@ -12,13 +12,23 @@ export interface Emitted {
   readonly text: string
 }
 
-type Packed = [topic: string, partition: number, key: string | null, position: number, text: string]
+type Head = [topic: string, partition: number, key: string | null, position: number]
 
+/** A head and a text a line, in turn: JSON has no line breaks of its own, and the texts are not escaped a second time. */
 export const packOutbox = (records: readonly Emitted[]): Uint8Array =>
-  toBytes(records.map(({ topic, partition, key, position, text }): Packed => [topic, partition, key, position, text]))
+  Buffer.from(
+    records
+      .map(({ topic, partition, key, position, text }) => `${JSON.stringify([topic, partition, key, position] satisfies Head)}\n${text}`)
+      .join('\n'),
+  )
 
-export const unpackOutbox = (blob: Uint8Array): Emitted[] =>
-  (fromBytes(blob) as Packed[]).map(([topic, partition, key, position, text]) => ({ topic, partition, key, position, text }))
+export const unpackOutbox = (blob: Uint8Array): Emitted[] => {
+  const lines = textOfBytes(blob).split('\n')
+  return Array.from({ length: lines.length >> 1 }, (_, index) => {
+    const [topic, partition, key, position] = JSON.parse(lines[2 * index]!) as Head
+    return { topic, partition, key, position, text: lines[2 * index + 1]! }
+  })
+}
 
 /** Kafka's default limit is 1 MiB a record batch and partition; half of it leaves room for headers. */
 const PIECE_BYTES = 512 * 1024
