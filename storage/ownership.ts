@@ -4,7 +4,7 @@ import type { ControlSession, Sessions, Statement } from './session.ts'
 
 /** A lease is on PostgreSQL's clock, so that no two processes have to agree on theirs. */
 
-/** Inserts the process row with a first lease of 1.5 s. */
+/** Inserts the process row with a first lease of 1.5 s; again, it renews that. */
 export const register = async (control: ControlSession, { process, service, release, url }: ProcessRow): Promise<void> => {
   await control.query(REGISTER, [process, service, release, url], `register ${service} ${process}`)
 }
@@ -58,6 +58,12 @@ export const reincarnate = async (sessions: Sessions, service: string, lane: num
   await sessions.query(REINCARNATE, [service, lane, incarnation], `lane ${service}/${lane}: reincarnate`)
 }
 
+/** Removes actors, effects and answered orders that ended before a time, at most `limit` of each; how many went. */
+export const sweep = async (sessions: Sessions, service: string, beforeMs: number, limit: number): Promise<number> => {
+  const [row] = await sessions.query<{ gone: number }>(SWEEP, [service, beforeMs, limit], `${service}: sweep`)
+  return row?.gone ?? 0
+}
+
 /** Makes the partitions of the days ahead; how many were missing. */
 export const ensureDays = async (sessions: Sessions): Promise<number> => {
   const [row] = await sessions.query<{ made: number }>(ENSURE_DAYS, [], 'make the days ahead')
@@ -74,4 +80,5 @@ const TAKE: Statement = { name: 'take', text: 'SELECT unrip.take_lane($1, $2, $3
 const RELEASE: Statement = { name: 'release', text: 'SELECT unrip.release_lane($1, $2, $3)' }
 const LANES: Statement = { name: 'lanes', text: 'SELECT unrip.service_lanes($1, $2) AS lanes' }
 const REINCARNATE: Statement = { name: 'reincarnate', text: 'SELECT unrip.reincarnate($1, $2, $3)' }
+const SWEEP: Statement = { name: 'sweep', text: 'SELECT unrip.sweep($1, $2, $3) AS gone' }
 const ENSURE_DAYS: Statement = { name: 'ensure_days', text: 'SELECT unrip.ensure_days() AS made' }

@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { topicNames } from '#machines/contracts/topics.ts'
 import { historyTables } from '#storage/history/rows.ts'
+import { dropDays } from '#storage/days.ts'
 import { laneStore } from '#storage/lane-store.ts'
 import { migrate } from '#storage/migrate.ts'
 import { freshDatabase, TEST_LANES, withClient } from './database.ts'
 import type { TestDatabase } from './database.ts'
-import { journalRow, takeFree } from './lane.ts'
+import { actorRow, journalRow, takeFree } from './lane.ts'
 import { silent } from './silent.ts'
 
 let database: TestDatabase
@@ -85,6 +86,54 @@ describe('the days ahead', () => {
     await expect(lane.commit(batch)).rejects.toMatchObject({ code: 'unavailable', sqlState: '23514' })
     await withClient(connectionString, (client) => client.query('SELECT unrip.ensure_days()'))
     expect(await lane.commit(batch)).toBe('done')
+    await store.deregister(lane.process)
+    await store.close()
+  })
+
+  test('that are over go, but for those with something not published or not resolved', async () => {
+    await database.admin(async (client) => {
+      for (const parent of ['journal', 'outbox', 'parked'])
+        for (const day of ['20200101', '20200102'])
+          await client.query(
+            `CREATE TABLE unrip.${parent}_${day} PARTITION OF unrip.${parent} FOR VALUES FROM ('${day}') TO ('${Number(day) + 1}')`,
+          )
+      await client.query(
+        `INSERT INTO unrip.outbox (day, service, lane, batch, incarnation, code_hash, blob) VALUES ('20200102', 'strategy-engine', 0, 999, uuidv7(), '', 'x')`,
+      )
+    })
+    const dropped = await dropDays({ adminUrl: database.adminUrl, keepDays: 2, log: silent })
+    expect(dropped.toSorted()).toEqual(
+      ['journal_20200101', 'journal_20200102', 'outbox_20200101', 'parked_20200101', 'parked_20200102'].map((name) => `unrip.${name}`),
+    )
+  })
+})
+
+describe('sweeping', () => {
+  test('removes what ended before a time, and nothing that lives', async () => {
+    const store = laneStore({ connectionString: database.roleUrls['trade-executor'] ?? '', applicationName: 'test', log: silent })
+    await store.lanes('trade-executor', TEST_LANES)
+    const { id } = await store.insertOrder('trade-executor', {
+      by: 'ada',
+      reason: 'test',
+      body: { order: 'arm' },
+      expiresInMs: null,
+      lane: 1,
+    })
+    const lane = await takeFree(store, 'trade-executor', 1)
+    await lane.commitNext({
+      actors: [actorRow('old', { status: 'done', endedAtMs: 10 }), actorRow('young', { status: 'done', endedAtMs: 90 }), actorRow('alive')],
+      orders: [{ id, answer: {} }],
+    })
+    expect(await store.sweep('trade-executor', 50, 100)).toBe(1)
+    expect(await store.sweep('trade-executor', 50, 100)).toBe(0)
+    const left = await store.load(
+      'trade-executor',
+      1,
+      ['old', 'young', 'alive'].map((key) => ({ kind: 'counter', key })),
+    )
+    expect(left.map(({ key }) => key).toSorted()).toEqual(['alive', 'young'])
+    expect(await store.sweep('trade-executor', Date.now() + 3_600_000, 100)).toBe(2)
+    expect(await store.orderAnswers('trade-executor', id)).toEqual([])
     await store.deregister(lane.process)
     await store.close()
   })
