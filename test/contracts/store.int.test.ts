@@ -2,7 +2,8 @@ import { setTimeout as after } from 'node:timers/promises'
 import { historyTables } from '#storage/history/rows.ts'
 import { laneStore } from '#storage/lane-store.ts'
 import { freshDatabase } from '#test/storage/database.ts'
-import { HEIR_LEASE_MS, storeContract } from './store.ts'
+import { HEIR_LEASE_MS } from './store-given.ts'
+import { storeContract } from './store.ts'
 
 storeContract('PostgreSQL', async () => {
   const database = await freshDatabase()

@@ -1,26 +1,9 @@
-import type {
-  ActorRow,
-  Batch,
-  Clock,
-  EffectRow,
-  Halt,
-  InputRow,
-  JournalRow,
-  LaneRow,
-  LaneStore,
-  MarkRow,
-  OrderRow,
-  OutboxRow,
-  ParkedRow,
-  ProcessRow,
-  Recovered,
-  Renewal,
-  SentRow,
-  TimerRow,
-} from '#actors/runtime/ports.ts'
+import type { Batch, Clock, LaneStore, ProcessRow, Renewal } from '#actors/runtime/ports.ts'
 import type { HistoryRow } from '#machines/contracts/history-row.ts'
 import { StoreError } from '#storage/errors.ts'
 import { assertStorable } from './store-data.ts'
+import { byDue, compareTimers, emptyLane, hex, keyOf, openOrders, recovered, write } from './store-lane.ts'
+import type { StoredLane } from './store-lane.ts'
 
 /**
  * PostgreSQL's twin: the same promises in memory, by a clock that the test holds. One `memoryStore` is one database;
@@ -32,32 +15,9 @@ import { assertStorable } from './store-data.ts'
 export type Step = `${Exclude<keyof LaneStore, 'close'>}:${'before' | 'after'}`
 type OnStep = (step: Step, detail: { service: string; lane: number | null; batch: Batch | null }) => void | Promise<void>
 
-/** Everything that is stored of one lane. */
-export interface StoredLane {
-  epoch: number
-  owner: string | null
-  incarnation: string
-  batch: number
-  digest: string | null
-  turn: number
-  nowMs: number
-  published: number
-  halted: Halt | null
-  release: string | null
-  readonly actors: Map<string, ActorRow>
-  readonly journal: (JournalRow & { turn: number; batch: number })[]
-  readonly outbox: { batch: number; incarnation: string; codeHash: Uint8Array; attached: Uint8Array | null; blob: Uint8Array | null }[]
-  readonly timers: Map<string, TimerRow>
-  readonly effects: Map<string, EffectRow>
-  readonly inputs: Map<string, InputRow>
-  readonly marks: Map<string, MarkRow>
-  readonly sent: Map<string, SentRow>
-  readonly parked: (ParkedRow & { done: string | null })[]
-  readonly orders: Map<number, { order: Omit<OrderRow, 'lane'>; doneTurn: number | null; answer: object | null }>
-}
-
 interface StoredProcess extends ProcessRow {
   state: 'live' | 'draining'
+  leaseMs: number
   expiresAtMs: number
 }
 
@@ -83,8 +43,8 @@ export interface MemoryStore extends LaneStore {
   /** A copy of everything; `restore` puts it back as a point-in-time restore would: new incarnations, higher epochs. */
   backup(): unknown
   restore(backup: unknown): void
-  /** The same for what a host found out by itself (went_back, or Kafka's commit above ours). */
-  reincarnate(service: string): Promise<void>
+  /** The same for what a host found out by itself (went_back, or Kafka's commit above ours); once for an incarnation. */
+  reincarnate(service: string, lane: number, incarnation: string): Promise<void>
 }
 
 /** How long a process lives that has registered and not yet renewed. */
@@ -138,14 +98,13 @@ export const memoryStore = (options: { clock: Clock; lanes?: number }): MemorySt
     onStep: null,
 
     async register(row) {
-      if (db.processes.has(row.process)) throw new StoreError('broken_contract', `process ${row.process} is already registered`)
-      db.processes.set(row.process, { ...row, state: 'live', expiresAtMs: clock.wallMs() + FIRST_LEASE_MS })
+      db.processes.set(row.process, { ...row, state: 'live', leaseMs: FIRST_LEASE_MS, expiresAtMs: clock.wallMs() + FIRST_LEASE_MS })
     },
 
     async renew(process, state, leaseMs): Promise<Renewal> {
       const row = processOf(process)
       const nowMs = clock.wallMs()
-      Object.assign(row, { state, expiresAtMs: nowMs + leaseMs })
+      Object.assign(row, { state, leaseMs, expiresAtMs: nowMs + leaseMs })
       const peers = [...db.processes.values()].filter((peer) => peer.service === row.service)
       const lanes = [...(db.lanes.get(row.service) ?? [])].toSorted(([a], [b]) => a - b)
       return {
@@ -167,7 +126,7 @@ export const memoryStore = (options: { clock: Clock; lanes?: number }): MemorySt
       if (taker.service !== service) throw new StoreError('broken_contract', `process ${process} is not of ${service}`)
       if (isExpired(process)) return null
       const isOurs = row.owner === null || row.owner === process
-      const mayInherit = how === 'expired' && isExpired(row.owner) && clock.wallMs() >= startedAtMs + FIRST_LEASE_MS
+      const mayInherit = how === 'expired' && isExpired(row.owner) && clock.wallMs() >= startedAtMs + taker.leaseMs
       if (!isOurs && !mayInherit) return null
       Object.assign(row, { owner: process, epoch: row.epoch + 1, digest: null, release: taker.release })
       return recovered(row, lane, timerWindow)
@@ -284,7 +243,9 @@ export const memoryStore = (options: { clock: Clock; lanes?: number }): MemorySt
       db = structuredClone(backup) as Database
       reincarnateAll()
     },
-    reincarnate: async () => reincarnateAll(),
+    async reincarnate(service, lane, incarnation) {
+      if (laneOf(service, lane).incarnation === incarnation) reincarnateAll()
+    },
   }
   return withSteps(store)
 }
@@ -321,87 +282,5 @@ const withSteps = (store: MemoryStore): MemoryStore => {
   })
 }
 
-const emptyLane = (incarnation: string): StoredLane => ({
-  epoch: 0,
-  owner: null,
-  incarnation,
-  batch: 0,
-  digest: null,
-  turn: 0,
-  nowMs: 0,
-  published: 0,
-  halted: null,
-  release: null,
-  actors: new Map(),
-  journal: [],
-  outbox: [],
-  timers: new Map(),
-  effects: new Map(),
-  inputs: new Map(),
-  marks: new Map(),
-  sent: new Map(),
-  parked: [],
-  orders: new Map(),
-})
-
-const write = (row: StoredLane, batch: Batch): void => {
-  const first = row.turn + 1
-  row.journal.push(...batch.journal.map((line, index) => ({ ...line, turn: first + index, batch: batch.batch })))
-  Object.assign(row, { batch: batch.batch, digest: hex(batch.digest), turn: batch.turn, nowMs: batch.nowMs, published: batch.published })
-  if (batch.halted !== undefined) row.halted = batch.halted
-  row.release = batch.release
-  for (const actor of batch.actors) row.actors.set(keyOf(actor.kind, actor.key), actor)
-  if (batch.journal.length > 0 || batch.outbox !== null) {
-    const { incarnation } = row
-    row.outbox.push({ batch: batch.batch, incarnation, codeHash: batch.codeHash, attached: batch.attached, blob: batch.outbox })
-  }
-  for (const timer of batch.timersOff) row.timers.delete(keyOf(timer.kind, timer.key, timer.timer))
-  for (const timer of batch.timersSet) row.timers.set(keyOf(timer.kind, timer.key, timer.timer), timer)
-  for (const effect of batch.effects) row.effects.set(effect.effect, effect)
-  for (const input of batch.inputs) row.inputs.set(input.topic, input)
-  for (const mark of batch.marks) row.marks.set(keyOf(mark.topic, mark.source, mark.incarnation), mark)
-  for (const sent of batch.sent) row.sent.set(keyOf(sent.topic, String(sent.partition)), sent)
-  row.parked.push(...batch.parked.map((parked) => ({ ...parked, done: null })))
-  for (const { id, answer } of batch.orders) {
-    const order = row.orders.get(id)
-    if (order && order.doneTurn === null) Object.assign(order, { doneTurn: batch.turn, answer })
-  }
-}
-
-const recovered = (row: StoredLane, lane: number, timerWindow: number): Recovered => {
-  const timers = byDue(row)
-  const unresolved = row.parked.filter((parked) => parked.done === null && parked.kind !== '')
-  const parkedActors = Map.groupBy(unresolved, ({ kind, key }) => keyOf(kind, key)).values()
-  return {
-    lane: laneRow(row, lane),
-    inputs: [...row.inputs.values()],
-    marks: [...row.marks.values()],
-    sent: [...row.sent.values()],
-    timers: timers.slice(0, timerWindow),
-    moreTimers: timers.length > timerWindow,
-    effects: [...row.effects.values()].filter(({ state }) => state === 'pending' || state === 'uncertain'),
-    outbox: row.outbox.flatMap(({ batch, incarnation, blob }): OutboxRow[] =>
-      blob !== null && batch > row.published ? [{ batch, incarnation, blob }] : [],
-    ),
-    parkedActors: [...parkedActors].map((rows) => ({ kind: rows[0]?.kind ?? '', key: rows[0]?.key ?? '', waiting: rows.length })),
-  }
-}
-
-const laneRow = (row: StoredLane, lane: number): LaneRow => {
-  const { epoch, incarnation, batch, turn, nowMs, published, halted } = row
-  return { lane, epoch, incarnation, batch, turn, nowMs, published, halted }
-}
-
-const openOrders = (row: StoredLane) => [...row.orders.values()].filter(({ doneTurn }) => doneTurn === null)
-
 const stale = (service: string, lane: number, epoch: number, row: StoredLane): StoreError =>
   new StoreError('stale_epoch', `lane ${service}/${lane}: epoch ${epoch} is not its owner's ${row.epoch}`)
-
-type TimerPlace = { dueMs: number; kind: string; key: string; timer: string }
-const compareTimers = (a: TimerPlace, b: TimerPlace): number =>
-  a.dueMs - b.dueMs || compareText(a.kind, b.kind) || compareText(a.key, b.key) || compareText(a.timer, b.timer)
-const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
-const byDue = (row: StoredLane): TimerRow[] => [...row.timers.values()].toSorted(compareTimers)
-
-const keyOf = (...parts: string[]): string => parts.join('\0')
-const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')

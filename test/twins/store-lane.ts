@@ -1,0 +1,123 @@
+import type {
+  ActorRow,
+  Batch,
+  EffectRow,
+  Halt,
+  InputRow,
+  JournalRow,
+  LaneRow,
+  MarkRow,
+  OrderRow,
+  OutboxRow,
+  ParkedRow,
+  Recovered,
+  SentRow,
+  TimerRow,
+} from '#actors/runtime/ports.ts'
+
+/** Everything that is stored of one lane. */
+export interface StoredLane {
+  epoch: number
+  owner: string | null
+  incarnation: string
+  batch: number
+  digest: string | null
+  turn: number
+  nowMs: number
+  published: number
+  halted: Halt | null
+  release: string | null
+  readonly actors: Map<string, ActorRow>
+  readonly journal: (JournalRow & { turn: number; batch: number })[]
+  readonly outbox: { batch: number; incarnation: string; codeHash: Uint8Array; attached: Uint8Array | null; blob: Uint8Array | null }[]
+  readonly timers: Map<string, TimerRow>
+  readonly effects: Map<string, EffectRow>
+  readonly inputs: Map<string, InputRow>
+  readonly marks: Map<string, MarkRow>
+  readonly sent: Map<string, SentRow>
+  readonly parked: (ParkedRow & { done: string | null })[]
+  readonly orders: Map<number, { order: Omit<OrderRow, 'lane'>; doneTurn: number | null; answer: object | null }>
+}
+
+export const emptyLane = (incarnation: string): StoredLane => ({
+  epoch: 0,
+  owner: null,
+  incarnation,
+  batch: 0,
+  digest: null,
+  turn: 0,
+  nowMs: 0,
+  published: 0,
+  halted: null,
+  release: null,
+  actors: new Map(),
+  journal: [],
+  outbox: [],
+  timers: new Map(),
+  effects: new Map(),
+  inputs: new Map(),
+  marks: new Map(),
+  sent: new Map(),
+  parked: [],
+  orders: new Map(),
+})
+
+/** What a commit does to the lane's rows. */
+export const write = (row: StoredLane, batch: Batch): void => {
+  const first = row.turn + 1
+  row.journal.push(...batch.journal.map((line, index) => ({ ...line, turn: first + index, batch: batch.batch })))
+  Object.assign(row, { batch: batch.batch, digest: hex(batch.digest), turn: batch.turn, nowMs: batch.nowMs, published: batch.published })
+  if (batch.halted !== undefined) row.halted = batch.halted
+  row.release = batch.release
+  for (const actor of batch.actors) row.actors.set(keyOf(actor.kind, actor.key), actor)
+  if (batch.journal.length > 0 || batch.outbox !== null) {
+    const { incarnation } = row
+    row.outbox.push({ batch: batch.batch, incarnation, codeHash: batch.codeHash, attached: batch.attached, blob: batch.outbox })
+  }
+  for (const timer of batch.timersOff) row.timers.delete(keyOf(timer.kind, timer.key, timer.timer))
+  for (const timer of batch.timersSet) row.timers.set(keyOf(timer.kind, timer.key, timer.timer), timer)
+  for (const effect of batch.effects) row.effects.set(effect.effect, effect)
+  for (const input of batch.inputs) row.inputs.set(input.topic, input)
+  for (const mark of batch.marks) row.marks.set(keyOf(mark.topic, mark.source, mark.incarnation), mark)
+  for (const sent of batch.sent) row.sent.set(keyOf(sent.topic, String(sent.partition)), sent)
+  row.parked.push(...batch.parked.map((parked) => ({ ...parked, done: null })))
+  for (const { id, answer } of batch.orders) {
+    const order = row.orders.get(id)
+    if (order && order.doneTurn === null) Object.assign(order, { doneTurn: batch.turn, answer })
+  }
+}
+
+export const recovered = (row: StoredLane, lane: number, timerWindow: number): Recovered => {
+  const timers = byDue(row)
+  const unresolved = row.parked.filter((parked) => parked.done === null && parked.kind !== '')
+  const parkedActors = Map.groupBy(unresolved, ({ kind, key }) => keyOf(kind, key)).values()
+  return {
+    lane: laneRow(row, lane),
+    inputs: [...row.inputs.values()],
+    marks: [...row.marks.values()],
+    sent: [...row.sent.values()],
+    timers: timers.slice(0, timerWindow),
+    moreTimers: timers.length > timerWindow,
+    effects: [...row.effects.values()].filter(({ state }) => state === 'pending' || state === 'uncertain'),
+    outbox: row.outbox.flatMap(({ batch, incarnation, blob }): OutboxRow[] =>
+      blob !== null && batch > row.published ? [{ batch, incarnation, blob }] : [],
+    ),
+    parkedActors: [...parkedActors].map((rows) => ({ kind: rows[0]?.kind ?? '', key: rows[0]?.key ?? '', waiting: rows.length })),
+  }
+}
+
+const laneRow = (row: StoredLane, lane: number): LaneRow => {
+  const { epoch, incarnation, batch, turn, nowMs, published, halted } = row
+  return { lane, epoch, incarnation, batch, turn, nowMs, published, halted }
+}
+
+export const openOrders = (row: StoredLane) => [...row.orders.values()].filter(({ doneTurn }) => doneTurn === null)
+
+type TimerPlace = { dueMs: number; kind: string; key: string; timer: string }
+export const compareTimers = (a: TimerPlace, b: TimerPlace): number =>
+  a.dueMs - b.dueMs || compareText(a.kind, b.kind) || compareText(a.key, b.key) || compareText(a.timer, b.timer)
+const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+export const byDue = (row: StoredLane): TimerRow[] => [...row.timers.values()].toSorted(compareTimers)
+
+export const keyOf = (...parts: string[]): string => parts.join('\0')
+export const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
