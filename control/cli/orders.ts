@@ -1,4 +1,5 @@
 import type { HostState } from '../host-view.ts'
+import { armedIn } from '../telemetry/state-metrics.ts'
 import type { Answer, Client } from './client.ts'
 import { stateIn } from './client.ts'
 import { CliFailure } from './failure.ts'
@@ -60,21 +61,14 @@ const drained = async (client: Client, first: Answer, { forMs, pause }: Patience
 const contradiction = (name: Exclude<OrderName, 'drain'>, state: HostState): string | null => {
   switch (name) {
     case 'arm':
-      return armed(state) ? null : `it is not armed${because(state)}`
+      return armedIn(state) ? null : `it is not armed${because(state)}`
     case 'disarm':
-      return armed(state) ? 'it is still armed' : null
+      return armedIn(state) ? 'it is still armed' : null
     case 'pause':
       return state.lifecycle === 'paused' ? null : `its lifecycle is ${state.lifecycle}`
     case 'resume':
       return state.lifecycle === 'paused' ? 'it is still paused' : null
   }
-}
-
-/** Strategy and executor have it in their own section; elsewhere nothing is armed. */
-export const armed = (state: HostState): boolean | null => {
-  for (const section of [state['strategy'], state['executor']])
-    if (typeof section === 'object' && section !== null && 'armed' in section) return section.armed === true
-  return null
 }
 
 const because = ({ blocked }: HostState): string =>

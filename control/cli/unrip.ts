@@ -1,10 +1,11 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import type { HostState } from '../host-view.ts'
+import { armedIn } from '../telemetry/state-metrics.ts'
 import { makeClient, stateIn } from './client.ts'
 import type { Client, Fetch } from './client.ts'
 import { CliFailure } from './failure.ts'
-import { armed, giveOrder } from './orders.ts'
+import { giveOrder } from './orders.ts'
 import type { OrderName } from './orders.ts'
 import { table } from './print.ts'
 import type { Readings, Sources } from './readings.ts'
@@ -236,7 +237,7 @@ const statusTable = (seen: readonly Seen[]): string =>
       url,
       state?.lifecycle ?? 'no answer',
       ready ? 'yes' : 'no',
-      state === null || armed(state) === null ? '-' : armed(state) ? 'yes' : 'no',
+      state === null || armedIn(state) === null ? '-' : armedIn(state) ? 'yes' : 'no',
       state === null ? '-' : String(state.lanes.length),
       [...(state?.blocked ?? []).map(({ code }) => code), ...reasons].join(', ') || '-',
     ]),

@@ -34,7 +34,7 @@ export const assertMayListen = (host: string, token: Secret | undefined): void =
 
 export const access = (token: Secret | undefined): onRequestHookHandler => (token === undefined ? onlyLoopbackHosts : bearer(token))
 
-export const isLoopback = (host: string): boolean => {
+const isLoopback = (host: string): boolean => {
   const bare = host.replace(/^\[(.*)\]$/, '$1').toLowerCase()
   return bare === 'localhost' || bare === '::1' || (isIP(bare) === 4 && bare.startsWith('127.'))
 }

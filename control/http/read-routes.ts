@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import type { Registry } from 'prom-client'
 import type { HostView } from '../host-view.ts'
+import { stateMetrics } from '../telemetry/state-metrics.ts'
 import { Problem } from './problem.ts'
 import {
   ActorParams,
@@ -22,6 +23,7 @@ export const readRoutes =
   (view: HostView, metrics: Registry): FastifyPluginAsyncZod =>
   async (app) => {
     const open = { open: true }
+    const refresh = stateMetrics(metrics)
     const tags = ['state']
 
     app.get('/healthz', { config: open, schema: { tags, summary: 'Alive', response: { 200: Health } } }, async () => ({
@@ -41,12 +43,12 @@ export const readRoutes =
 
     app.get('/state', { schema: { tags, summary: 'All that it says of itself', response: { 200: State } } }, async () => view.describe())
 
-    app.get('/metrics', { schema: { tags, summary: 'For Prometheus', response: { 200: Text } } }, async (_, reply) =>
-      reply
-        .header('content-type', metrics.contentType)
-
-        .send(await metrics.metrics()),
-    )
+    app.get('/metrics', { schema: { tags, summary: 'For Prometheus', response: { 200: Text } } }, async (_, reply) => {
+      // A host that cannot tell its state is the one whose other metrics are needed.
+      const seen = await Promise.all([view.describe(), view.notReady()]).catch(() => null)
+      if (seen !== null) refresh(seen[0], seen[1].length === 0)
+      return reply.header('content-type', metrics.contentType).send(await metrics.metrics())
+    })
 
     app.get('/machines', { schema: { tags, summary: 'The machines it hosts', response: { 200: Machines } } }, async () => ({
       machines: view.machines().map(({ kind, version, hash }) => ({ kind, version, hash })),

@@ -23,7 +23,8 @@ export const makeRegistry = ({ service, release }: { service: string; release: s
 }
 
 /**
- * Every metric of the table, registered once. What has no labels shows as 0 from the start, so that `rate()` sees the first event.
+ * Every metric that programs count themselves, registered once. A counter without labels shows as 0 from the start, so that `rate()` sees
+ * its first event; a gauge that nobody has set does not show at all.
  * A name or a label that the table does not have is counted in `unrip_meter_misuse_total` and otherwise ignored.
  * @param registry a fresh one; registering twice throws
  */
@@ -35,6 +36,7 @@ export const metrics = (registry: Registry): Meter => {
     HISTOGRAMS,
     (name, { help, labels, buckets }) => new Histogram({ name, help, labelNames: labels, buckets: [...buckets], registers }),
   )
+  for (const gauge of gauges.values()) gauge.remove({})
   const misuse = new Counter({ name: 'unrip_meter_misuse_total', help: 'Calls that fit no metric; a bug', registers })
   const safely = (use: () => void): void => {
     try {

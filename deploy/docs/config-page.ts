@@ -52,10 +52,10 @@ const meaning = (uses: readonly Use[]): string => {
 }
 
 const who = (uses: readonly Use[], services: number): string => {
-  const names = uses.map(({ program }) => program)
-  const inServices = names.filter((name) => name !== START)
-  if (services < 2 || inServices.length < services) return names.join(', ')
-  return ['every service', ...names.filter((name) => name === START)].join(', ')
+  const programs = uses.map(({ program }) => program)
+  const inServices = programs.filter((name) => name !== START)
+  if (services < 2 || inServices.length < services) return programs.join(', ')
+  return ['every service', ...programs.filter((name) => name === START)].join(', ')
 }
 
 const fallback = ({ name, fallback: value, required }: Variable): string => {

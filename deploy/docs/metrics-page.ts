@@ -1,4 +1,4 @@
-import { COUNTERS, GAUGES, HISTOGRAMS } from '#control/telemetry/metric-table.ts'
+import { COUNTERS, FROM_STATE, GAUGES, HISTOGRAMS } from '#control/telemetry/metric-table.ts'
 import { code, table } from './markdown.ts'
 
 /** docs/METRICS.md: every metric with its labels and buckets. */
@@ -27,6 +27,13 @@ ${table(
     buckets.join(', '),
     help,
   ]),
+)}
+
+## Read off \`/state\` at each scrape
+
+${table(
+  ['Metric', 'Kind', 'Labels', 'Meaning'],
+  Object.entries(FROM_STATE).map(([name, { labels, type, help }]) => [code(name), type, labels.map(code).join(', '), help]),
 )}
 `
 

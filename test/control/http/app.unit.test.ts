@@ -53,12 +53,15 @@ test("state has the service's own section, with units too large for a number as 
   expect(body).toMatchObject({ service: 'strategy-engine', strategy: { threshold_bps: 200, seen: '9007199254740993' } })
 })
 
-test('metrics are text for Prometheus', async () => {
+test('metrics are text for Prometheus with what the state says, and without it when the host cannot tell', async () => {
+  const broken = await given({ says: { describe: () => Promise.reject(new Error('down')) } })
+  expect((await broken.ask('GET', '/metrics')).text).toContain('unrip_epochs_lost_total 0')
   const { ask } = await given()
   const { status, headers, text } = await ask('GET', '/metrics')
   expect(status).toBe(200)
   expect(headers['content-type']).toContain('text/plain; version=0.0.4')
-  expect(text).toContain('\nunrip_lanes_owned 0\n')
+  expect(text).toContain('\nunrip_epochs_lost_total 0\n')
+  expect(text).toContain('\nunrip_armed 0\n')
 })
 
 test('machines are listed, and each can be had with its config; an unknown one is 404 with its name', async () => {

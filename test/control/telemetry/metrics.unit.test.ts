@@ -1,8 +1,10 @@
 import { Registry } from 'prom-client'
 import { expect, test } from 'vitest'
 import type { Meter } from '#actors/runtime/ports.ts'
-import { COUNTERS, GAUGES, HISTOGRAMS } from '#control/telemetry/metric-table.ts'
+import { COUNTERS, FROM_STATE, GAUGES, HISTOGRAMS } from '#control/telemetry/metric-table.ts'
 import { makeRegistry, metrics } from '#control/telemetry/metrics.ts'
+import { stateMetrics } from '#control/telemetry/state-metrics.ts'
+import { fakeHost } from '../http/fake-host.ts'
 
 test('what is counted, observed and set is exposed under its name and labels', async () => {
   const registry = new Registry()
@@ -18,10 +20,11 @@ test('what is counted, observed and set is exposed under its name and labels', a
   expect(text).toContain('unrip_lanes_owned 4')
 })
 
-test('a metric without labels is 0 before its first event', async () => {
+test('a counter without labels is 0 before its first event, and a gauge that nobody has set is absent', async () => {
   const registry = new Registry()
   metrics(registry)
-  expect(await registry.metrics()).toContain('unrip_cache_hits_total 0')
+  expect(await registry.metrics()).toContain('unrip_epochs_lost_total 0')
+  expect(await registry.metrics()).not.toContain('\nunrip_lanes_owned ')
 })
 
 test('the meter fits what the runtime asks for; an unknown name or label is counted as misuse and throws nothing', async () => {
@@ -33,9 +36,38 @@ test('the meter fits what the runtime asks for; an unknown name or label is coun
   expect(await registry.metrics()).toContain('unrip_meter_misuse_total 3')
 })
 
+test('what /state says is read off it anew at each scrape', async () => {
+  const registry = new Registry()
+  const refresh = stateMetrics(registry)
+  const { state } = fakeHost()
+  const blocked = [{ code: 'PRICE_STALE', since: '', detail: '' }]
+  const lanes = [{ lane: 0, cache: { hits: 3, misses: 1 }, effects: [{ name: 'send', state: 'uncertain' }] }, { lane: 1 }]
+  refresh({ ...state, blocked, lanes, counters: { 'dropped.quote.due': 2, 'relay.ok': 5, turns: 12 } }, false)
+  const before = await registry.metrics()
+  for (const line of [
+    'unrip_ready 0',
+    'unrip_armed 0',
+    'unrip_blocked{code="PRICE_STALE"} 1',
+    'unrip_input_age_seconds{input="price"} 0.12',
+    'unrip_effects{state="uncertain"} 1',
+    'unrip_cache_hits_total 3',
+    'unrip_dropped_total{event="quote.due"} 2',
+    'unrip_events_total{event="relay.ok"} 5',
+    'unrip_events_total{event="turns"} 12',
+  ])
+    expect(before).toContain(`${line}\n`)
+  const { strategy: _, ...unarmed } = state
+  refresh({ ...unarmed, counters: { 'dropped.quote.due': 3 } }, true)
+  const after = await registry.metrics()
+  expect(after).toContain('unrip_ready 1\n')
+  expect(after).toContain('unrip_dropped_total{event="quote.due"} 3\n')
+  expect(after).not.toMatch(/^unrip_(blocked|armed|events_total)[ {]/m)
+})
+
 test('names follow the habits: prefix, unit, _total on counters only, few buckets in order', () => {
   expect(Object.keys(COUNTERS).filter((name) => !/^unrip_[a-z_]+_total$/.test(name))).toEqual([])
   expect([...Object.keys(GAUGES), ...Object.keys(HISTOGRAMS)].filter((name) => /_(total|count|sum|bucket)$/.test(name))).toEqual([])
+  for (const [name, { type }] of Object.entries(FROM_STATE)) expect(name.endsWith('_total'), name).toBe(type === 'counter')
   for (const { buckets } of Object.values(HISTOGRAMS)) {
     expect(buckets.length).toBeLessThanOrEqual(14)
     expect([...buckets].toSorted((a, b) => a - b)).toEqual([...buckets])
