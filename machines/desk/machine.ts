@@ -58,7 +58,10 @@ export interface DeskContext {
 export type Noted = Pick<TradeDecision, 'quote_id' | 'decision' | 'decision_reason' | 'gross_edge_pct'> & { readonly at_ms: number }
 
 /** What holds at this moment: orders before the environment. */
-export const effectiveConfig = ({ configured, ordered }: Pick<DeskContext, 'configured' | 'ordered'>): DeskConfig => ({ ...configured, ...ordered })
+export const effectiveConfig = ({ configured, ordered }: Pick<DeskContext, 'configured' | 'ordered'>): DeskConfig => ({
+  ...configured,
+  ...ordered,
+})
 
 /**
  * One desk a lane: threshold, caps, arm and what is spoken for. It decides in one turn, so that two quotes can never be
@@ -165,9 +168,15 @@ const afterDecision = (context: DeskContext, event: Asked): Partial<DeskContext>
   return { ledger, skips: counted(context.skips, decision_reason), latest_decision: noted, latest_rejection: noted }
 }
 
-const counted = (skips: DeskContext['skips'], reason: DecisionReason): DeskContext['skips'] => ({ ...skips, [reason]: (skips[reason] ?? 0) + 1 })
+const counted = (skips: DeskContext['skips'], reason: DecisionReason): DeskContext['skips'] => ({
+  ...skips,
+  [reason]: (skips[reason] ?? 0) + 1,
+})
 
-const withConfig = (context: DeskContext, { type: _type, now: _now, id: _id, cause: _cause, ...values }: Extract<DeskEvent, { type: 'configured' }>) => ({
+const withConfig = (
+  context: DeskContext,
+  { type: _type, now: _now, id: _id, cause: _cause, ...values }: Extract<DeskEvent, { type: 'configured' }>,
+) => ({
   configured: values,
   ordered: keptOrders(context.ordered, context.configured, values),
 })

@@ -30,8 +30,7 @@ export const viewPrice = (price: MarketPrice | null, direction: Direction, confi
     kraken.healthy &&
     age(kraken.confirmed_at_ms) <= config.price_max_age_ms &&
     age(kraken.updated_at_ms) <= config.price_quiet_max_ms
-  const coingeckoIsFresh =
-    coingecko !== null && coingecko.healthy && age(coingecko.last_updated_at_ms) <= config.fallback_price_max_age_ms
+  const coingeckoIsFresh = coingecko !== null && coingecko.healthy && age(coingecko.last_updated_at_ms) <= config.fallback_price_max_age_ms
 
   if (kraken !== null && krakenIsFresh) {
     const conflicts = coingeckoIsFresh && areApart(kraken, coingecko.price, config.price_conflict_bps)
@@ -52,7 +51,13 @@ export const viewPrice = (price: MarketPrice | null, direction: Direction, confi
       extra_bps: config.fallback_extra_edge_bps,
     }
   const best = kraken?.confirmed_at_ms ?? coingecko?.last_updated_at_ms
-  return { reasons: without(kraken, coingecko, coingeckoIsFresh), rate: null, source: null, freshness_ms: best === undefined ? null : age(best), extra_bps: 0 }
+  return {
+    reasons: without(kraken, coingecko, coingeckoIsFresh),
+    rate: null,
+    source: null,
+    freshness_ms: best === undefined ? null : age(best),
+    extra_bps: 0,
+  }
 }
 
 const without = (kraken: MarketPrice['kraken'], coingecko: MarketPrice['coingecko'], coingeckoIsFresh: boolean): DecisionReason[] => {

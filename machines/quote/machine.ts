@@ -115,7 +115,10 @@ export const quoteMachine = setup({
           },
           {
             target: 'ended',
-            actions: ['noteDecision', { type: 'publishDecision', params: ({ event }) => ({ venue: NEAR_INTENTS, payload: event.decision }) }],
+            actions: [
+              'noteDecision',
+              { type: 'publishDecision', params: ({ event }) => ({ venue: NEAR_INTENTS, payload: event.decision }) },
+            ],
           },
         ],
         'demand.arrived': { actions: { type: 'tellDesk', params: ({ context }) => ({ to: DESK, event: repeated(context) }) } },
