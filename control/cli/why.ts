@@ -17,7 +17,7 @@ export const tellChain = ({ quote_id, records }: QuoteChain): string => {
   const told: Step[] = [
     demand ? tellDemand(demand) : missing('demand', 'the history has no demand of this quote'),
     ...of('market_price').map((record) => tellPrice(record, decision)),
-    ...of('intent_inventory').map(tellInventory),
+    ...of('intent_inventory').map((record) => tellInventory(record, start)),
     decision ? tellDecision(decision) : missing('decision', 'not decided, or the decision is not in the history yet'),
     ...(command ? [tellCommand(command)] : []),
     ...results.map(tellResult),
@@ -100,15 +100,20 @@ const tellPrice = (record: ChainRecord, decision: ChainRecord | undefined): Step
   }
 }
 
-const tellInventory = (record: ChainRecord): Step => ({
+const tellInventory = (record: ChainRecord, quote: ChainRecord | undefined): Step => ({
   name: 'inventory',
   record,
-  says: [`${text(record, 'inventory_id')} at block ${text(record, 'block_height')}: spendable ${balances(record.payload['spendable'])}`],
+  says: [
+    `${text(record, 'inventory_id')} at block ${text(record, 'block_height')}: spendable ${balances(record.payload['spendable'], quote)}`,
+  ],
 })
 
-const balances = (by: unknown): string => {
+/** By token id; in the asset's own unit where the quote's direction tells which asset a token is. */
+const balances = (by: unknown, quote: ChainRecord | undefined): string => {
+  const known = quote ? { [text(quote, 'asset_in')]: assets(quote).given, [text(quote, 'asset_out')]: assets(quote).wanted } : {}
   const entries = Object.entries((by ?? {}) as Record<string, string>)
-  return entries.length === 0 ? 'nothing' : entries.map(([token, units]) => `${units} units of ${token}`).join(', ')
+  if (entries.length === 0) return 'nothing'
+  return entries.map(([token, units]) => `${known[token] ? amount(units, known[token]) : `${units} units`} (${token})`).join(', ')
 }
 
 const tellDecision = (record: ChainRecord): Step => {
@@ -129,7 +134,7 @@ const tellDecision = (record: ChainRecord): Step => {
       `implied rate ${text(record, 'implied_rate')}, reference ${text(record, 'reference_rate')} EURe per BTC (${text(record, 'price_source')})`,
       `gross edge ${text(record, 'gross_edge_pct')} %, threshold ${threshold}`,
       ...(stock
-        ? [`inventory ${stock.inventory_id}: spendable ${balances(stock.spendable)}; reserved ${balances(stock.reserved)}`]
+        ? [`inventory ${stock.inventory_id}: spendable ${balances(stock.spendable, record)}; reserved ${balances(stock.reserved, record)}`]
         : ['no inventory was known']),
     ],
   }

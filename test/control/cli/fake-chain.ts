@@ -32,7 +32,7 @@ export const chain: QuoteChain = {
     record('intent_inventory', 'state.intent_inventory', '00.500', {
       inventory_id: 'inv-12',
       block_height: 345,
-      spendable: { eure: '5000000000000000000000' },
+      spendable: { eure: '5000000000000000000000', nbtc: '7' },
     }),
     record('trade_decision', 'decision.trade_decision', '01.004', {
       ...offer,

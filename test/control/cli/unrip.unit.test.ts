@@ -269,7 +269,7 @@ test('why tells the whole chain in order, with all reasons and amounts in their 
   expect(out).not.toContain('?')
   expect(out).toContain('a taker gives 0.001 BTC for some EURe (fixed: in)')
   expect(out).toContain('kraken bid 61224.5, ask 61226.1; coingecko 61230; used: kraken, 120 ms old when decided')
-  expect(out).toContain('inv-12 at block 345: spendable 5000000000000000000000 units of eure')
+  expect(out).toContain('inv-12 at block 345: spendable 5000 EURe (eure), 7 units (nbtc)')
   expect(out).toContain('trade: TRADE, dec-q-1')
   expect(out).toContain('gross edge 2.0001 %, threshold 2.00 %')
   expect(out).toContain('cmd-q-1: offer 0.001 BTC for 60 EURe')
