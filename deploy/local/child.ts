@@ -116,6 +116,16 @@ export const tookTooLong = async (promise: Promise<unknown>, ms: number): Promis
   }
 }
 
+/** What a service that died said last: the text of its last error line, else its last line. */
+export const lastWordsOf = (logFile: string): string => {
+  const lines = tailOf(logFile, 50).split('\n')
+  for (const line of lines.toReversed()) {
+    const text = /^\{"level":"(?:error|fatal)".*"msg":"((?:[^"\\]|\\.)*)"\}$/.exec(line)?.[1]
+    if (text !== undefined) return String(JSON.parse(`"${text}"`))
+  }
+  return lines.findLast((line) => line !== '' && !line.startsWith('Node.js v')) ?? 'nothing'
+}
+
 /** The last lines of a log, for the message about a child that died. */
 export const tailOf = (logFile: string, lines = 12): string => {
   try {

@@ -89,7 +89,7 @@ const untilReady = async (services: readonly Supervised[]): Promise<Map<ServiceN
     const settled = allAnswerSince !== undefined && performance.now() - allAnswerSince > SETTLE_MS
     if (states.length === services.length && states.every((look) => look.ready || (settled && look.blocked.length > 0))) return looks
     const broken = services.find((service) => service.deaths() >= DEATHS_ALLOWED)
-    if (broken !== undefined) throw new LocalStackFault(`${broken.name} dies again and again; the end of its log:\n${broken.logTail()}`)
+    if (broken !== undefined) throw new LocalStackFault(`${broken.name} dies again and again: ${broken.lastWords()}`)
     if (performance.now() > deadline) throw new LocalStackFault(notReady(services, looks))
     await after(100)
   }
@@ -97,9 +97,7 @@ const untilReady = async (services: readonly Supervised[]): Promise<Map<ServiceN
 
 const notReady = (services: readonly Supervised[], looks: ReadonlyMap<ServiceName, Look>): string => {
   const waiting = services.filter(({ name }) => looks.get(name)?.ready !== true)
-  const words = waiting.map(
-    ({ name, logTail }) => `${name}: ${looks.get(name)?.lifecycle ?? `does not answer; the end of its log:\n${logTail()}`}`,
-  )
+  const words = waiting.map(({ name, lastWords }) => `${name}: ${looks.get(name)?.lifecycle ?? `does not answer: ${lastWords()}`}`)
   return `not ready after ${READY_WITHIN_MS / 1000} s: ${words.join('; ')}`
 }
 

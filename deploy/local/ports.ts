@@ -1,23 +1,28 @@
 /** Free TCP ports on the loopback interface, kept in a file so that a second start uses the same ones. */
+import { randomInt } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 
-/** Listens on `port` for a moment; 0 picks a free one. Undefined: it is taken. */
+/** Listens on `port` for a moment. Undefined: it is taken. */
 export const tryPort = (port: number, host = '127.0.0.1'): Promise<number | undefined> =>
   new Promise((resolve) => {
     const server = createServer()
     server.once('error', () => resolve(undefined))
     server.listen({ port, host, exclusive: true }, () => {
-      const address = server.address()
-      const bound = typeof address === 'object' && address !== null ? address.port : port
-      server.close(() => resolve(bound))
+      server.close(() => resolve(port))
     })
   })
 
+/**
+ * A free port to listen on, below the ranges from which systems take the source ports of outgoing connections (Linux from 32768,
+ * macOS from 49152): port 0 picks one of those, and until its listener is back somebody's connection may have it.
+ */
 export const freePort = async (): Promise<number> => {
-  const port = await tryPort(0)
-  if (port === undefined) throw new Error('no free TCP port on 127.0.0.1')
-  return port
+  for (let tries = 0; tries < 500; tries++) {
+    const port = await tryPort(randomInt(15_000, 30_000))
+    if (port !== undefined) return port
+  }
+  throw new Error('no free TCP port on 127.0.0.1 between 15000 and 30000')
 }
 
 /** The ports that `file` keeps, where all of them are free; otherwise new ones, which it keeps from now on. */

@@ -5,7 +5,7 @@
  * V2. Ended with 0: it was drained, and stays down.
  */
 import { setTimeout as after } from 'node:timers/promises'
-import { startChild, tailOf, tookTooLong } from './child.ts'
+import { lastWordsOf, startChild, tookTooLong } from './child.ts'
 import type { Child, Exit } from './child.ts'
 import { controlClient } from './control-client.ts'
 import type { ControlClient } from './control-client.ts'
@@ -37,7 +37,8 @@ export type Supervised = {
   readonly isDown: () => boolean
   /** how often it has died */
   readonly deaths: () => number
-  readonly logTail: () => string
+  /** for the message about one that does not come up */
+  readonly lastWords: () => string
   /** Drain order, then SIGTERM, then SIGKILL. Whether it ended by itself. */
   drain(withinMs: number): Promise<boolean>
 }
@@ -95,7 +96,7 @@ export const supervise = async (spec: ServiceSpec, onChange: (change: Change) =>
     pid: () => child.pid,
     isDown: () => down,
     deaths: () => deaths,
-    logTail: () => tailOf(spec.logFile, 3),
+    lastWords: () => `${lastWordsOf(spec.logFile)} (${spec.logFile})`,
     drain: async (withinMs) => {
       if (!child.running()) return true
       const order = control.order('/drain', 'npm start ends')
