@@ -6,7 +6,7 @@ import type { Address } from '#machines/contracts/stamp.ts'
 import type { SectionView } from './run-service.ts'
 
 /** What a service that can be armed is made of: the kind, its orders and the gate. One arm actor a lane. */
-export const ARM: Address = { kind: 'arm', key: 'arm' }
+const ARM: Address = { kind: 'arm', key: 'arm' }
 
 /** @param tells who hears of each change within the lane */
 export const armKind = (tells: Address): ActorKind => ({ machine: armMachine, version: 1, input: () => ({ tells }) })
