@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import type { FeedRecord } from '#actors/runtime/feed-source.ts'
 import { Host } from '#actors/runtime/host.ts'
-import type { Clock, Meter } from '#actors/runtime/ports.ts'
+import type { Meter } from '#actors/runtime/ports.ts'
 import type { CommonEnv } from '#actors/runtime/service-env.ts'
+import { systemClock } from '#actors/runtime/system-clock.ts'
 import type { ActorKind, ServiceDefinition, Tables } from '#actors/runtime/service.ts'
 import { kafkaBus } from '#bus/kafka.ts'
 import { partitionOf } from '#bus/murmur2.ts'
@@ -73,16 +74,6 @@ type CommonValues = z.infer<z.ZodObject<typeof CommonEnv>>
 
 const LIFECYCLE_KIND: ActorKind = { machine: lifecycleMachine, version: 1, input: () => ({ of: 'lane' }) }
 
-export const clock: Clock = {
-  wallMs: () => Date.now(),
-  monotonicMs: () => performance.now(),
-  after: (ms, callback) => {
-    // setTimeout counts in 31 bits: what lies further ahead is looked at again then.
-    const timer = setTimeout(callback, Math.min(Math.ceil(ms), 2_147_483_647))
-    return () => clearTimeout(timer)
-  },
-}
-
 /**
  * Runs one service as this process: reads its environment once, wires store, bus, control and host, and ends with an exit code.
  * An unusable environment is one line on stderr and exit 1; a drained end is exit 0.
@@ -105,7 +96,7 @@ export const runService = async <E extends CommonValues>(options: {
     log,
     meter,
     release,
-    nowMs: () => clock.wallMs(),
+    nowMs: () => systemClock.wallMs(),
     tell: (to, event) => host?.tell(to, event) ?? false,
     publish: (records) => host?.source.publish(records) ?? false,
     hurry: (effect) => host?.hurry(effect) ?? false,
@@ -134,7 +125,7 @@ export const runService = async <E extends CommonValues>(options: {
       process: process_,
       store,
       bus,
-      clock,
+      clock: systemClock,
       log,
       meter,
       partitionOf: (laneKey) => partitionOf(laneKey, env.LANES),
