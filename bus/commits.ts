@@ -1,7 +1,9 @@
 import type { BrokerView, Offset, Place } from './cluster.ts'
 import type { Log } from './shapes.ts'
+import { within } from './within.ts'
 
 const EVERY_MS = 1_000
+const FLUSH_MS = 500
 /** Kafka forgets a group's offset after seven days without a commit; a quiet lane's is written again long before. */
 const REPEAT_MS = 3_600_000
 
@@ -43,6 +45,12 @@ export class Commits {
   note(offset: Offset): void {
     this.#due.set(`${offset.topic}/${offset.partition}`, offset)
     this.#schedule()
+  }
+
+  /** What is due of these, now: their next owner, who commits them later, should not find ours behind it. */
+  async flush(places: readonly Place[]): Promise<void> {
+    const due = places.flatMap(({ topic, partition }) => this.#due.get(`${topic}/${partition}`) ?? [])
+    if (due.length > 0) await within(FLUSH_MS, this.#view.commit(due))
   }
 
   close(): void {

@@ -1,8 +1,8 @@
 import { PATIENT, kafkaClient } from './client.ts'
 import type { ClientOptions } from './client.ts'
 import { publisher } from './publisher.ts'
-import { openReader } from './reader.ts'
-import type { BusReader, MessageBus } from './shapes.ts'
+import { Reader } from './reader.ts'
+import type { MessageBus } from './shapes.ts'
 
 /**
  * The bus of one process. Nothing is connected before the first `send` or `reader`; both wait for a broker that is away, as long as it takes.
@@ -11,12 +11,13 @@ import type { BusReader, MessageBus } from './shapes.ts'
 export const kafkaBus = (options: ClientOptions): MessageBus => {
   const kafka = kafkaClient(options, PATIENT)
   const out = publisher(kafka, options.log)
-  const readers = new Set<BusReader>()
+  const readers = new Set<Reader>()
   return {
     send: (records) => out.send(records),
     reader: async (wanted) => {
-      const reader = await openReader(kafka, wanted, options.log)
+      const reader = new Reader(kafka, wanted, options.log)
       readers.add(reader)
+      await reader.open()
       return reader
     },
     close: async () => {

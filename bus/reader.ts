@@ -26,19 +26,7 @@ const MAX_WAIT_MS = 100
 const PARTITION_BYTES = 256 * 1024
 const CLOSE_MS = 1_000
 
-/** @throws {BusError} `no_such_partition` an input or a table does not exist */
-export const openReader = async (kafka: Kafka, options: ReaderOptions, log: Log): Promise<BusReader> => {
-  const reader = new Reader(kafka, options, log)
-  try {
-    await reader.open()
-    return reader
-  } catch (error) {
-    void reader.close()
-    throw asBusError(error, `reader of ${options.service}`)
-  }
-}
-
-class Reader implements BusReader {
+export class Reader implements BusReader {
   readonly #kafka: Kafka
   readonly #options: ReaderOptions
   readonly #log: Log
@@ -51,8 +39,11 @@ class Reader implements BusReader {
   #joined = false
   #closed = false
   #lookingForTopics = false
+  /** rejects when it is closed */
+  readonly #ended = Promise.withResolvers<never>()
 
   constructor(kafka: Kafka, options: ReaderOptions, log: Log) {
+    this.#ended.promise.catch(() => undefined)
     this.#kafka = kafka
     this.#options = options
     this.#log = log
@@ -75,8 +66,25 @@ class Reader implements BusReader {
     })
   }
 
-  /** Resolves with the first join: `run` resolves when that was refused, too. */
+  /**
+   * Resolves with the first join (`run` resolves when that was refused, too), however long the brokers are away.
+   * @throws {BusError} `no_such_partition` an input or a table does not exist; `closed`
+   */
   async open(): Promise<void> {
+    const opening = this.#open()
+    try {
+      await Promise.race([opening, this.#ended.promise])
+    } catch (error) {
+      this.#stop()
+      void opening
+        .catch(() => undefined)
+        .then(() => this.#disappear())
+        .catch(() => undefined)
+      throw asBusError(error, `reader of ${this.#options.service}`)
+    }
+  }
+
+  async #open(): Promise<void> {
     const { inputs, tables, tableBackMs } = this.#options
     const joined = this.#firstJoin()
     joined.catch(() => undefined) // it is awaited below, unless something before it fails
@@ -110,13 +118,11 @@ class Reader implements BusReader {
   }
 
   leave(lane: number): void {
-    for (const topic of this.#options.inputs) {
-      const cursor = this.#cursors.get(topic, lane)
-      if (cursor === undefined) continue
-      this.#cursors.remove(cursor)
-      this.#commits.forget(cursor)
-      this.#pause([cursor])
-    }
+    const left = this.#options.inputs.flatMap((topic) => this.#cursors.get(topic, lane) ?? [])
+    for (const cursor of left) this.#cursors.remove(cursor)
+    this.#pause(left)
+    void this.#commits.flush(left)
+    for (const cursor of left) this.#commits.forget(cursor)
   }
 
   hold(lane: number, topic: string): void {
@@ -140,6 +146,7 @@ class Reader implements BusReader {
 
   async close(): Promise<void> {
     this.#stop()
+    await this.#commits.flush(this.#cursors.all())
     await within(CLOSE_MS, this.#disappear())
   }
 
@@ -267,6 +274,7 @@ class Reader implements BusReader {
     this.#closed = true
     this.#watch.close()
     this.#commits.close()
+    this.#ended.reject(new BusError('closed', `reader of ${this.#options.service}: the bus was closed`))
   }
 
   /** Leaves the group, and takes the group away: empty, it would stay listed for a day. */

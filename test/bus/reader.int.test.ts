@@ -161,8 +161,47 @@ describe('reading a log that is not what it was', () => {
     await close()
   })
 
+  test('while no broker answers a reader waits, and is there when one does', async () => {
+    const { bus: proxied, proxy, close } = await proxiedBus(brokers)
+    await sendTexts(1)
+    proxy.refuse()
+    const opening = proxied.reader({ service, inputs: [topic], tables: [], tableBackMs: 0, ...heard.callbacks })
+    await expect.poll(() => proxy.refused, { timeout: 10_000 }).toBeGreaterThan(3)
+    proxy.accept()
+    ;(await opening).take(0, { [topic]: 0 })
+    await heard.until(() => heard.records.length === 1)
+    expect(heard.values()).toEqual(['0'])
+    await close()
+  })
+
+  test('a bus that is closed while its reader still waits for a broker ends at once, and so does the wait', async () => {
+    const { bus: proxied, proxy, close } = await proxiedBus(brokers)
+    proxy.refuse()
+    const opening = Promise.allSettled([proxied.reader({ service, inputs: [topic], tables: [], tableBackMs: 0, ...heard.callbacks })])
+    await expect.poll(() => proxy.refused, { timeout: 10_000 }).toBeGreaterThan(1)
+    const began = performance.now()
+    await proxied.close()
+    expect(performance.now() - began).toBeLessThan(3_000)
+    expect(await opening).toMatchObject([{ status: 'rejected', reason: { code: 'closed' } }])
+    await close()
+  })
+
   test('a reader of a topic that does not exist is refused by name', async () => {
     await expect(read({ inputs: [`missing-${randomUUID()}`] })).rejects.toMatchObject({ code: 'no_such_partition' })
+  })
+
+  test('what a lane has committed is there as soon as it is left, for whoever takes it next', async () => {
+    await sendTexts(4)
+    const reader = await read()
+    reader.take(0, { [topic]: 0 })
+    reader.take(1, { [topic]: 0 })
+    reader.commit(0, { [topic]: 3 })
+    reader.leave(0)
+    await expect.poll(async () => (await reader.ends(0))[0]?.committed, { timeout: 5_000, interval: 20 }).toBe(3)
+    reader.commit(1, { [topic]: 0 })
+    await reader.close()
+    const next = await read()
+    expect((await next.ends(1))[0]?.committed).toBe(0)
   })
 
   test('a closed reader leaves no group behind', async () => {

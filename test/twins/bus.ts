@@ -297,7 +297,8 @@ const memoryReader = (options: ReaderOptions, log: Log): MemoryReader => {
     },
     commit: (lane, next) => {
       if (closed) return
-      for (const [topic, offset] of Object.entries(next)) log.commits.set(commitName(service, topic, lane), offset)
+      for (const [topic, offset] of Object.entries(next))
+        if (held.has(`${topic}/${lane}`)) log.commits.set(commitName(service, topic, lane), offset)
     },
     close: () => {
       closed = true
