@@ -52,6 +52,8 @@ const TABLE_BACK_MS = 60_000
 const ORDER_EXPIRY_MS = 10_000
 const ORDER_POLL_MS = 250
 const DRAIN_WAIT_MS = 10_000
+const SWEEP_EVERY_MS = 600_000
+const SWEEP_ROWS = 5_000
 
 /**
  * A process that runs the actors of one service: it owns lanes, feeds them, steers them, and says how they stand.
@@ -74,6 +76,7 @@ export class Host {
   #stopOrders: () => Promise<void> = async () => {}
   #orderWaiters = new Set<() => void>()
   #draining: Promise<void> | null = null
+  #cancelSweep: () => void = () => {}
   #lanesWanted = 0
   #lostEpochs = 0
 
@@ -129,6 +132,7 @@ export class Host {
     })
     this.#stopOrders = await store.onOrder(this.service, () => this.#ordersMoved())
     await this.#ownership.start()
+    this.#sweepLater()
     this.#lives({ type: 'recovered' })
   }
 
@@ -232,6 +236,17 @@ export class Host {
       'unrip_uncertain',
       total(({ effects }) => effects.filter(({ state }) => state === 'uncertain').length),
     )
+  }
+
+  /** What ended longer ago than its retention goes, a little at a time. */
+  #sweepLater(): void {
+    const { clock, store, definition, log } = this.#options
+    this.#cancelSweep = clock.after(SWEEP_EVERY_MS, () => {
+      store
+        .sweep(this.service, clock.wallMs() - definition.retainEndedMs, SWEEP_ROWS)
+        .catch((error: unknown) => log.warn({ event: 'store.not_swept' }, textOf(error)))
+        .finally(() => this.draining || this.#sweepLater())
+    })
   }
 
   // --- orders ---
@@ -348,6 +363,7 @@ export class Host {
 
   async #drain(): Promise<void> {
     this.#lives({ type: 'drain' })
+    this.#cancelSweep()
     this.#ownership.drain()
     await Promise.all([...this.#lanes.keys()].map((lane) => this.#giveBack(lane)))
     await Promise.race([this.source.drained(), new Promise<void>((resolve) => this.#options.clock.after(DRAIN_WAIT_MS, resolve))])

@@ -257,6 +257,8 @@ export interface LaneStore {
   commit(service: string, batch: Batch): Promise<'done' | 'again'>
   /** Storage went back: every lane gets a new incarnation and epoch and loses its owner. Only the first call for this incarnation does it. */
   reincarnate(service: string, lane: number, incarnation: string): Promise<void>
+  /** Removes actors, effects and answered orders that ended before; at most `limit` of each. How many went. */
+  sweep(service: string, beforeMs: number, limit: number): Promise<number>
   /** Open order rows of a lane, oldest first. */
   orders(service: string, lane: number): Promise<OrderRow[]>
   /** Writes an order and one row for every lane of the service (or one lane). */

@@ -243,6 +243,13 @@ export const memoryStore = (options: { clock: Clock; lanes?: number }): MemorySt
       db = structuredClone(backup) as Database
       reincarnateAll()
     },
+    async sweep(service, beforeMs, limit) {
+      let gone = 0
+      for (const { actors } of db.lanes.get(service)?.values() ?? [])
+        for (const [key, { endedAtMs }] of actors)
+          if (gone < limit && endedAtMs !== null && endedAtMs < beforeMs && actors.delete(key)) gone++
+      return gone
+    },
     async reincarnate(service, lane, incarnation) {
       if (laneOf(service, lane).incarnation === incarnation) reincarnateAll()
     },
@@ -278,6 +285,8 @@ const withSteps = (store: MemoryStore): MemoryStore => {
     insertOrder: around('insertOrder', store.insertOrder, ofService),
     orderAnswers: around('orderAnswers', store.orderAnswers, ofService),
     onOrder: around('onOrder', store.onOrder, ofService),
+    sweep: around('sweep', store.sweep, ofService),
+    reincarnate: around('reincarnate', store.reincarnate, ofLane),
     lanes: around('lanes', store.lanes, ofService),
   })
 }
