@@ -19,7 +19,7 @@ export interface World {
   readonly err: (text: string) => void
   readonly fetch: Fetch
   /** @throws {CliFailure} the database or the broker is not known */
-  readonly readings: (sources: Sources) => Readings
+  readonly readings: (sources: Sources) => Promise<Readings>
 }
 
 /**
@@ -195,7 +195,7 @@ const clients = async (
 }
 
 const reading = async <T>({ env, readings }: World, read: (readings: Readings) => Promise<T>): Promise<T> => {
-  const opened = readings(await onlySources(env))
+  const opened = await readings(await onlySources(env))
   return read(opened).finally(() => opened.close())
 }
 

@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 import { join } from 'node:path'
 import { unrip } from '#control/cli/unrip.ts'
-import { readings } from './readings.ts'
 
 // Not process.exit: a pipe may not have taken all of the output yet.
 process.exitCode = await unrip(process.argv.slice(2), {
@@ -10,5 +9,6 @@ process.exitCode = await unrip(process.argv.slice(2), {
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
   fetch,
-  readings,
+  // Drivers of database and broker only where something is read from them.
+  readings: async (sources) => (await import('./readings.ts')).readings(sources),
 })

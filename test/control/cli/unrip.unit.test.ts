@@ -46,7 +46,7 @@ const typed = async (args: string[], env: NodeJS.ProcessEnv = {}, readings: Part
     out: (text) => void out.push(text),
     err: (text) => void err.push(text),
     fetch,
-    readings: (sources) => {
+    readings: async (sources) => {
       asked.push(sources)
       return { ...noReadings, ...readings }
     },

@@ -16,7 +16,7 @@ const run = async (...args: string[]): Promise<{ code: number; stdout: string; s
   }
 }
 
-test('as a process it ends with 0, 1 or 2, and with --json an error is JSON on stdout', async () => {
+test('as a process it ends with 0, 1 or 2, and with --json an error is JSON on stdout', { timeout: 60_000 }, async () => {
   const [help, nowhere, unknown] = await Promise.all([run('--help'), run('status', '--json'), run('armm')])
   expect(help).toMatchObject({ code: 0, stdout: expect.stringContaining('dead-letters'), stderr: '' })
   expect(nowhere).toMatchObject({ code: 1, stderr: expect.stringMatching(/^unrip: \/nonexistent\/run\.json is not there/) })
