@@ -138,6 +138,8 @@ const ParkedRow = z.object({ turn: z.number(), cause: z.string(), origin: z.stri
 const STATES = { p: 'pending', u: 'uncertain', d: 'done', f: 'failed', v: 'void', n: 'not_sent' } as const
 const OUTCOMES: Readonly<Record<string, string>> = { t: 'taken', i: 'no transition', p: 'parked', q: 'queued', d: 'dropped' }
 
+/** The journal has no index by actor, so only the lane's latest turns are looked through. */
+const TURNS_LOOKED_AT = 200_000
 /** Turns of an actor that are shown, newest first. */
 const JOURNAL_SHOWN = 50
 const EFFECTS_SHOWN = 50
@@ -164,7 +166,8 @@ export const readActor = async (db: CommonQueryMethods, service: string, kind: s
     SELECT effect, name, mode, state, token, not_after_ms, ask_at_ms, asked, body, updated_at_ms FROM seen.effect
     WHERE ${at} ORDER BY updated_at_ms DESC LIMIT ${EFFECTS_SHOWN}`)
   const journal = await db.any(sql.type(JournalRow)`
-    SELECT day::text, turn, batch, sequence, now_ms, event, outcome FROM seen.journal WHERE ${at} ORDER BY turn DESC LIMIT ${JOURNAL_SHOWN}`)
+    SELECT day::text, turn, batch, sequence, now_ms, event, outcome FROM seen.journal
+    WHERE ${at} AND turn > (SELECT turn FROM seen.lane WHERE service = ${service} AND lane = ${row.lane}) - ${TURNS_LOOKED_AT} ORDER BY turn DESC LIMIT ${JOURNAL_SHOWN}`)
   const parked = await db.any(sql.type(ParkedRow)`SELECT turn, cause, origin, event, done FROM seen.parked WHERE ${at} ORDER BY turn`)
   const snapshot = readSnapshot(row.body)
   return {
