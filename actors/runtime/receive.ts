@@ -71,8 +71,12 @@ const read = (record: BusRecord, stamped: Stamped, definition: ServiceDefinition
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
+/** A name is a mark's key: what storage cannot hold there (a NUL, say) would be refused with every batch that takes the record. */
+const SOURCE = /^[\w.:/#-]{1,200}$/
+
 const stampOf = ({ headers }: BusRecord): Stamped | null => {
   const { 'unrip-source': source, 'unrip-incarnation': incarnation, 'unrip-position': position } = headers
-  if (!source || !incarnation || !position || !UUID.test(incarnation) || !/^[1-9]\d{0,14}$/.test(position)) return null
+  if (!source || !incarnation || !position) return null
+  if (!SOURCE.test(source) || !UUID.test(incarnation) || !/^[1-9]\d{0,14}$/.test(position)) return null
   return { source, incarnation, position: Number(position) }
 }
