@@ -10,8 +10,12 @@
  * K4. Each connection re-arms a timer in the past after every answer, so it ticks once a millisecond for ever: 28 ms CPU a second for an
  *     idle consumer and producer, 7 without (and no TimeoutNegativeWarning). The check is only for requests that wait. (network/requestQueue)
  * K5. Each connection looks ten times a second for requests that have waited ten seconds. Once a second will do. (network/requestQueue)
+ * K6. A request without an answer in time is sent again on the same connection, for ever: one that a network has silently dropped never
+ *     heals. It is closed, and the next request makes a new one. (network/requestQueue)
  */
+import type { EventEmitter } from 'node:events'
 import { createRequire } from 'node:module'
+import type { Socket } from 'node:net'
 
 interface Connection {
   chunks: Buffer[]
@@ -20,10 +24,11 @@ interface Connection {
   isConnected(): boolean
   connect(): Promise<boolean>
   disconnect(): Promise<boolean>
-  socket?: object | undefined
+  socket?: Socket | undefined
+  readonly requestQueue: RequestQueue
 }
 
-interface RequestQueue {
+interface RequestQueue extends EventEmitter {
   readonly pending: readonly unknown[]
   readonly inflight: ReadonlyMap<number, { readonly sentAt: number; readonly requestTimeout: number; timeoutRequest(): void }>
   requestTimeoutIntervalId?: NodeJS.Timeout
@@ -37,6 +42,7 @@ interface RequestQueue {
 const LENGTH_BYTES = 4
 
 const TIMEOUT_CHECK_MS = 1_000
+const UNANSWERED = 'unanswered'
 
 let patched = false
 
@@ -58,6 +64,8 @@ export const patchKafkajs = (): void => {
     this.chunks = []
     this.bytesBuffered = 0
     this.bytesNeeded = LENGTH_BYTES
+    this.requestQueue.removeAllListeners(UNANSWERED)
+    this.requestQueue.on(UNANSWERED, () => this.socket?.destroy(new Error('no answer in time')))
     const under = connect.call(this).finally(() => connecting.delete(this))
     connecting.set(this, under)
     return under
@@ -74,7 +82,9 @@ export const patchKafkajs = (): void => {
   queue.scheduleRequestTimeoutCheck = function (this: RequestQueue): void {
     this.destroy()
     this.requestTimeoutIntervalId = setInterval(() => {
-      for (const request of this.inflight.values()) if (Date.now() - request.sentAt > request.requestTimeout) request.timeoutRequest()
+      const late = [...this.inflight.values()].filter(({ sentAt, requestTimeout }) => Date.now() - sentAt > requestTimeout)
+      for (const request of late) request.timeoutRequest()
+      if (late.length > 0) this.emit(UNANSWERED)
       if (!this.isConnected()) this.destroy()
     }, TIMEOUT_CHECK_MS)
   }

@@ -25,9 +25,8 @@ export interface TcpProxy {
   /** New connections are closed at once, and the open ones cut. */
   refuse(): void
   accept(): void
-  /** Nothing passes in either direction, on any connection, until `flow`. */
+  /** On the connections that are open now nothing passes any more in either direction; the ends do not learn of it. */
   stall(): void
-  flow(): void
   cutAll(): void
   /** connections ever opened, and refused */
   readonly connections: number
@@ -92,9 +91,6 @@ export const tcpProxy = async (target: { host: string; port: number }): Promise<
     },
     stall: () => {
       for (const { client, server } of pairs) for (const socket of [client, server]) socket.pause()
-    },
-    flow: () => {
-      for (const { client, server } of pairs) for (const socket of [client, server]) socket.resume()
     },
     cutAll: () => {
       for (const pair of pairs) cut(pair)

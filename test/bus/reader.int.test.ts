@@ -5,6 +5,7 @@ import type { BusReader, MessageBus } from '#actors/runtime/ports.ts'
 import { kafkaBus } from '#bus/kafka.ts'
 import { ensureStack } from '#deploy/local/stack.ts'
 import { Heard, out } from '#test/contracts/bus.ts'
+import { cutAfter } from '#test/tcp-proxy.ts'
 import { proxiedBus } from './proxied.ts'
 import { silent } from './silent.ts'
 import { makeTopics, remakeTopic, withAdmin } from './topics.ts'
@@ -144,11 +145,9 @@ describe('reading a log that is not what it was', () => {
     const texts = Array.from({ length: 400 }, (_, index) => `${index} ${'x'.repeat(500)}`)
     for (let at = 0; at < texts.length; at += 100) await bus.send(out(topic, 0, ...texts.slice(at, at + 100)))
     let cuts = 0
-    const since = new Map<number, number>()
-    proxy.toClient = ({ connection, bytes }) => {
-      const sum = (since.get(connection) ?? 0) + bytes.length
-      since.set(connection, sum)
-      if (sum < 70_000 || cuts === 3) return 'pass'
+    const cut = cutAfter(70_000)
+    proxy.toClient = (passing) => {
+      if (cuts === 3 || cut(passing) === 'pass') return 'pass'
       cuts += 1
       return 'cut'
     }
@@ -158,6 +157,21 @@ describe('reading a log that is not what it was', () => {
     expect(cuts).toBe(3)
     expect(heard.values()).toEqual(texts)
     expect(heard.gaps).toEqual([])
+    await close()
+  })
+
+  test('connections on which nothing passes any more are given up: sends and reading go on over new ones', async () => {
+    const { bus: proxied, proxy, close } = await proxiedBus(brokers)
+    const reader = await proxied.reader({ service, inputs: [topic], tables: [], tableBackMs: 0, ...heard.callbacks })
+    reader.take(0, { [topic]: 0 })
+    await proxied.send(out(topic, 0, 'a'))
+    await heard.until(() => heard.records.length === 1)
+    proxy.stall()
+    await proxied.send(out(topic, 0, 'b'))
+    await heard.until(() => heard.values().includes('b'))
+    await proxied.send(out(topic, 0, 'c'))
+    await heard.until(() => heard.values().includes('c'))
+    expect([...new Set(heard.values())]).toEqual(['a', 'b', 'c'])
     await close()
   })
 
