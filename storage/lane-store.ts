@@ -46,8 +46,8 @@ export const laneStore = (options: LaneStoreOptions) => {
     orderAnswers: orderAnswers.bind(null, sessions),
     onOrder: onOrder.bind(null, control),
     lanes: serviceLanes.bind(null, sessions),
-    /** Beyond the port: see ownership.ts. */
     reincarnate: reincarnate.bind(null, sessions),
+    /** Beyond the port: see ownership.ts. */
     sweep: sweep.bind(null, sessions),
     close: async () => {
       await Promise.all([sessions.close(), control.close()])

@@ -108,6 +108,18 @@ export const ownershipContract = (given: GivenStore): void => {
       for (const process of [living, draining, expired]) await given.store.deregister(process)
     })
 
+    test('storage that went back: every lane begins under a new incarnation and without owner, once, however many hosts tell of it', async () => {
+      const [first, second] = [await given.own(0), await given.own(1)]
+      const { incarnation } = first.recovered.lane
+      await given.store.reincarnate(KEYED, 0, incarnation)
+      await expect(second.commitNext()).rejects.toMatchObject({ code: 'stale_epoch' })
+      const heir = await given.own(1)
+      await given.store.reincarnate(KEYED, 0, incarnation)
+      await heir.commitNext()
+      expect(heir.epoch).toBeGreaterThan(second.epoch + 1)
+      expect(heir.recovered.lane.incarnation > second.recovered.lane.incarnation).toBe(true)
+    })
+
     test('a process may register again: the answer to its first time was lost', async () => {
       const process = randomUUID()
       const row = { process, service: KEYED, release: 'test', url: 'http://127.0.0.1:0' }

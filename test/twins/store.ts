@@ -43,8 +43,6 @@ export interface MemoryStore extends LaneStore {
   /** A copy of everything; `restore` puts it back as a point-in-time restore would: new incarnations, higher epochs. */
   backup(): unknown
   restore(backup: unknown): void
-  /** The same for what a host found out by itself (went_back, or Kafka's commit above ours); once for an incarnation. */
-  reincarnate(service: string, lane: number, incarnation: string): Promise<void>
 }
 
 /** How long a process lives that has registered and not yet renewed. */
@@ -281,6 +279,7 @@ const withSteps = (store: MemoryStore): MemoryStore => {
     load: around('load', store.load, ofLane),
     timers: around('timers', store.timers, ofLane),
     commit: around('commit', store.commit, (service, batch) => ({ service, lane: batch.lane, batch })),
+    reincarnate: around('reincarnate', store.reincarnate, ofLane),
     orders: around('orders', store.orders, ofLane),
     insertOrder: around('insertOrder', store.insertOrder, ofService),
     orderAnswers: around('orderAnswers', store.orderAnswers, ofService),
