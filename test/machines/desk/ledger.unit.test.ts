@@ -133,7 +133,7 @@ describe('reservations and bookings', () => {
           assert.equal(desk.desk.ledger.open, offered.size)
         })
       }),
-      { numRuns: 150, seed: 11 },
+      { numRuns: 250, seed: 11 },
     )
     expect(trades).toBeGreaterThan(500)
   }, 60_000)
