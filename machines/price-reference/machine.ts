@@ -131,7 +131,7 @@ export const priceReferenceMachine = setup({
     kraken_reason: null,
     polls: { failures: 0, next_in_ms: UNCONFIGURED.poll_ms, last_error: null, last_ok_at: null },
   },
-  initial: 'serving',
+  initial: 'unconfigured',
   on: {
     configured: { target: '.serving', reenter: true, actions: 'configure' },
     paused: '.paused',
@@ -146,6 +146,7 @@ export const priceReferenceMachine = setup({
     'pollCoinGecko.failed': { actions: 'takePoll' },
   },
   states: {
+    unconfigured: { on: { paused: {} } },
     serving: {
       type: 'parallel',
       states: {

@@ -13,6 +13,17 @@ const ROUNDS = 7
 const NOW = 1_800_000_000_000
 
 const machine = runnable(priceReferenceMachine, 1)
+const configured = {
+  type: 'configured',
+  pair: 'BTC/EURe',
+  poll_ms: 60_000,
+  quiet_max_ms: 60_000,
+  coingecko_max_age_ms: 180_000,
+  conflict_bps: 75,
+  now: NOW,
+  id: 'i:0',
+  cause: null,
+}
 const events = Array.from({ length: TURNS }, (_, n) => ({
   type: 'kraken.ticker',
   bid: `${60_000 + (n % 7)}.1`,
@@ -34,14 +45,18 @@ const nanos = (work: () => void): number => {
 }
 
 const ours = nanos(() => {
-  let { state } = machine.begin(undefined)
+  let { state } = machine.turn(machine.begin(undefined).state, configured)
   for (const event of events) state = machine.turn(state, event).state
 })
 const theirs = nanos(() => {
-  let snapshot = initialTransition(priceReferenceMachine)[0] as AnyMachineSnapshot
+  let snapshot = transition(
+    priceReferenceMachine,
+    initialTransition(priceReferenceMachine)[0],
+    configured as never,
+  )[0] as AnyMachineSnapshot
   for (const event of events) snapshot = transition(priceReferenceMachine, snapshot as never, event as never)[0] as AnyMachineSnapshot
 })
-const { state } = machine.begin(undefined)
+const { state } = machine.turn(machine.begin(undefined).state, configured)
 const bytes = machine.store(state, 1)
 const stored = nanos(() => {
   for (let n = 0; n < TURNS; n++) machine.store(state, n)

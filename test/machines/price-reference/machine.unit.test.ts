@@ -75,6 +75,7 @@ describe('what is published', () => {
 
 describe('CoinGecko', () => {
   it('is asked at the start and again a poll after its answer', () => {
+    expect(given(priceReferenceMachine).outputs).toEqual([])
     expect(configured.effects('pollCoinGecko')).toHaveLength(1)
     const answered = configured.when('pollCoinGecko.done', price('60005', T), T)
     expect(answered.timers.get('xstate.after.untilNextPoll.price-reference.serving.poll.waiting')).toBe(T + 60_000)
