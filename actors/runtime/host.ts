@@ -166,7 +166,12 @@ export class Host {
     const released = definition.gate
       ? [{ to: { kind: definition.gate.kind, key: 'arm' }, event: { type: 'released', release, incarnation } }]
       : []
-    await lane.start([...released, ...definition.configure.map(({ to, type, values }) => ({ to, event: { ...values, type } }))])
+    try {
+      await lane.start([...released, ...definition.configure.map(({ to, type, values }) => ({ to, event: { ...values, type } }))])
+    } catch (error) {
+      lane.drop(`it could not be started: ${textOf(error)}`)
+      throw error
+    }
     await this.#fetchOrders(lane)
   }
 

@@ -189,6 +189,7 @@ export class Lane {
     this.#outbox.close()
     this.#cancelTimer()
     this.#cancelIdle()
+    this.#notifyIdle()
     this.#wakeUp()
   }
 

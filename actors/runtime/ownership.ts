@@ -181,11 +181,12 @@ export class Ownership {
     this.#busy.add(lane)
     try {
       await work()
+      this.#next(0)
     } catch (error) {
       this.#options.log.warn({ event: 'lane.take_failed', lane }, textOf(error))
+      this.#next(RENEW_MS)
     } finally {
       this.#busy.delete(lane)
-      this.#next(0)
     }
   }
 }
