@@ -279,7 +279,6 @@ const withSteps = (store: MemoryStore): MemoryStore => {
     load: around('load', store.load, ofLane),
     timers: around('timers', store.timers, ofLane),
     commit: around('commit', store.commit, (service, batch) => ({ service, lane: batch.lane, batch })),
-    reincarnate: around('reincarnate', store.reincarnate, ofLane),
     orders: around('orders', store.orders, ofLane),
     insertOrder: around('insertOrder', store.insertOrder, ofService),
     orderAnswers: around('orderAnswers', store.orderAnswers, ofService),
