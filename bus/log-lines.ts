@@ -21,7 +21,11 @@ export const logLines = (log: Log, nowMs: () => number = () => performance.now()
       }
       if (seen.size > 500) seen.clear()
       seen.set(line, { at: nowMs(), suppressed: 0 })
-      const fields = { ns: `kafkajs ${namespace}`, ...facts, ...(before === undefined ? {} : { suppressed: before.suppressed }) }
+      const fields = {
+        ns: `kafkajs ${namespace}`,
+        ...facts,
+        ...(before === undefined || before.suppressed === 0 ? {} : { suppressed: before.suppressed }),
+      }
       if (chatter.has(namespace)) log.debug(fields, message)
       // A kafkajs error is a step of its retries; whoever asked is told in the end by a rejected call.
       else if (level === logLevel.ERROR || level === logLevel.WARN) log.warn(fields, message)

@@ -8,7 +8,7 @@ import { silent } from './silent.ts'
 /** Kafka's api key of a produce request, @see https://kafka.apache.org/protocol#protocol_api_keys */
 export const PRODUCE = 0
 
-export const addressOf = (brokers: string): { host: string; port: number } => {
+const addressOf = (brokers: string): { host: string; port: number } => {
   const [host = '', port = ''] = brokers.split(':')
   return { host, port: Number(port) }
 }
