@@ -96,9 +96,10 @@ export class Draft {
 /** sha256 over what identifies a batch. In one piece: a call of `update` a row cost more than the hashing (profiled). */
 const digestOf = (rows: Omit<Batch, 'digest'>): Uint8Array => {
   // The outbox is what the turns emitted: their output hashes stand for it.
-  const { actors, journal, attached, outbox: _, timersSet, effects, parked, history, codeHash, ...rest } = rows
+  const { actors, journal, attached, outbox, timersSet, effects, parked, history, codeHash, ...rest } = rows
   const names = [
     rest,
+    outbox?.length ?? 0,
     actors.map(({ kind, key, sequence }) => [kind, key, sequence]),
     journal.map(({ outcome }) => outcome),
     timersSet.map(({ event, ...timer }) => timer),
