@@ -69,7 +69,7 @@ export class Heard {
   }
 }
 
-export const textOf = ({ value }: BusRecord): string => Buffer.from(value ?? []).toString()
+const textOf = ({ value }: BusRecord): string => Buffer.from(value ?? []).toString()
 
 export const out = (topic: string, partition: number, ...texts: string[]): OutRecord[] =>
   texts.map((text) => ({ topic, partition, key: `key-${text}`, value: Buffer.from(text), headers: { 'Unrip-Source': 'test/0' } }))
