@@ -47,7 +47,6 @@ export const laneStore = (options: LaneStoreOptions) => {
     onOrder: onOrder.bind(null, control),
     lanes: serviceLanes.bind(null, sessions),
     reincarnate: reincarnate.bind(null, sessions),
-    /** Beyond the port: see ownership.ts. */
     sweep: sweep.bind(null, sessions),
     close: async () => {
       await Promise.all([sessions.close(), control.close()])
