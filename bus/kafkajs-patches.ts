@@ -1,9 +1,10 @@
 /**
- * What is mended inside kafkajs 2.2.4, which is pinned exactly for that. `test/bus/` has a test each.
+ * What is mended inside kafkajs 2.2.4, which is pinned exactly for that. K1 and K6 were seen to end a reader for good, and have a
+ * test each in test/bus/reader.int.test.ts; K2, K3 and K5 are from reading the source.
  *
  * K1. A connection keeps what it had of a half-received answer over its reconnect and then reads the new stream misaligned, for ever: the
  *     reader falls silent with no error (measured: a fetch cut in the middle, three times). It begins clean. (network/connection.js)
- * K2. Requests that meet a lost connection reconnect it once each; the sockets but the last leak, and an end of one of them years later
+ * K2. Requests that meet a lost connection reconnect it once each; the sockets but the last leak, and an end of one of them later
  *     fails the live one's requests. They share one. (network/connection.js)
  * K3. A connection keeps its socket after the end, and each further disconnect adds a listener to it: MaxListenersExceededWarning during a
  *     long outage. It lets go of it. (network/connection.js)
