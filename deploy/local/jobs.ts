@@ -35,7 +35,7 @@ export const runJob = ({ name, command, args, timeoutMs }: Job, { root, live = f
     const child = spawn(command, [...args], {
       cwd: root,
       stdio: live ? ['ignore', 'inherit', 'inherit'] : ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...(live ? {} : { NO_COLOR: '1', FORCE_COLOR: undefined }), PATH: path },
+      env: { ...process.env, ...(live && process.stdout.isTTY ? {} : { NO_COLOR: '1', FORCE_COLOR: undefined }), PATH: path },
     })
     const { pid } = child
     if (pid !== undefined) {
