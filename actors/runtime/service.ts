@@ -40,6 +40,11 @@ export interface ActorKind {
   readonly version: number
   /** The machine's input for a key that nobody has addressed yet. */
   readonly input: (key: string) => unknown
+  /** Who is to hear of an event that comes after the actor's end; null or absent: it is dropped and counted. Pure. */
+  readonly afterEnd?: (
+    event: { readonly type: string },
+    context: unknown,
+  ) => { readonly to: Address; readonly event: { readonly type: string } } | null
 }
 
 export interface RecordAt {

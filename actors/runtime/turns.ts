@@ -140,7 +140,7 @@ export class Turns {
     try {
       if (!this.#memory.cache.has(address)) await this.prefetch([to])
       before = this.#memory.cache.get(address)
-      if (before?.state.status === 'done') return this.#drop(draft, to, stamped, before)
+      if (before?.state.status === 'done') return this.#afterEnd(draft, delivery, stamped, before)
       if (!machine.knows(event.type)) throw new EventRefused(`${to.kind} knows no event ${event.type}`)
       const outputs: Output[] = []
       let state = before?.state
@@ -173,10 +173,13 @@ export class Turns {
 
   // --- outcomes other than a taken event ---
 
-  #drop(draft: Draft, to: Address, stamped: PlainEvent, before: CachedActor): Delivery[] {
-    this.#options.count(`dropped.${to.kind}.${stamped.type}`)
+  #afterEnd(draft: Draft, delivery: Delivery, stamped: PlainEvent, before: CachedActor): Delivery[] {
+    const { to, event } = delivery
+    const told = this.#options.definition.kinds[to.kind]?.afterEnd?.(event, before.state.context) ?? null
+    if (!told) this.#options.count(`dropped.${to.kind}.${event.type}`)
+    const next = told ? [this.#told(draft, delivery, { does: 'tell', ...told })] : []
     this.#journal(draft, to, before.sequence, this.#journalled(draft, stamped), null, 'd', [])
-    return []
+    return next
   }
 
   #queueBehind(draft: Draft, delivery: Delivery, stamped: PlainEvent, waiting: number): Delivery[] {

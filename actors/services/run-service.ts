@@ -117,7 +117,7 @@ export const runService = async <E extends CommonValues>(options: {
   const bus = kafkaBus({ brokers: env.KAFKA_BROKERS, clientId: `${name}-${process_.slice(0, 8)}`, log })
   try {
     const service = await options.build(env, context)
-    const definition = { ...service.definition, kinds: { ...service.definition.kinds, lifecycle: LIFECYCLE_KIND } }
+    const definition = { ...service.definition, kinds: { lifecycle: LIFECYCLE_KIND, ...service.definition.kinds } }
     let url = ''
     host = new Host({
       definition,

@@ -167,6 +167,17 @@ export const quoteMachine = setup({
   },
 })
 
+/**
+ * What the desk has to hear of a quote that has ended: that it was asked again; and, where storage went back and the quote was
+ * decided anew, that what it had offered before did settle.
+ */
+export const afterQuoteEnded = (event: { readonly type: string }, context: QuoteContext): { to: Address; event: QuoteTells } | null => {
+  if (event.type === 'demand.arrived') return { to: DESK, event: repeated(context) }
+  const { result } = event as Extract<QuoteEvent, { type: 'result.arrived' }>
+  const isNews = event.type === 'result.arrived' && result.result_code === 'SETTLED' && context.latest_result !== 'SETTLED'
+  return isNews ? { to: DESK, event: strangerSettled(result) } : null
+}
+
 const repeated = ({ quote_id }: QuoteContext): QuoteTells => ({ type: 'quote.repeated', quote_id })
 
 const given = ({ quote_id, asset_out, amount_out }: TradeResult): Reservation => ({ quote_id, token: asset_out, units: amount_out })

@@ -4,7 +4,8 @@ import { PAIR } from '#machines/contracts/ids.ts'
 import type { Address } from '#machines/contracts/stamp.ts'
 import type { Attached } from '#machines/desk/decide.ts'
 import { deskMachine } from '#machines/desk/machine.ts'
-import { quoteMachine } from '#machines/quote/machine.ts'
+import { afterQuoteEnded, quoteMachine } from '#machines/quote/machine.ts'
+import type { QuoteContext } from '#machines/quote/machine.ts'
 import { armGate, armKind, armOrders } from '../arming.ts'
 import { historyIsWritable } from '../audit-watch.ts'
 import { deskConfig, Eure, ThresholdBps } from './config.ts'
@@ -17,7 +18,12 @@ export const definition = (env: Env, deps: { readonly nowMs: () => number }): Se
   name: 'strategy-engine',
   lanes: 'keyed',
   kinds: {
-    quote: { machine: quoteMachine, version: 1, input: (quote_id) => ({ quote_id }) },
+    quote: {
+      machine: quoteMachine,
+      version: 1,
+      input: (quote_id) => ({ quote_id }),
+      afterEnd: (event, context) => afterQuoteEnded(event, context as QuoteContext),
+    },
     desk: { machine: deskMachine, version: 1, input: () => ({ config: deskConfig(env) }) },
     arm: armKind(DESK),
   },
