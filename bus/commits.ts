@@ -73,8 +73,9 @@ export class Commits {
     try {
       for (const { topic, partition, offset } of await this.#view.committed([...this.#due.values()])) {
         const name = `${topic}/${partition}`
-        if (offset !== null && this.#due.has(name)) this.#seen.set(name, { topic, partition, offset })
-        else if (this.#seen.has(name)) {
+        if (offset !== null) {
+          if (this.#due.has(name)) this.#seen.set(name, { topic, partition, offset })
+        } else if (this.#seen.has(name)) {
           this.forget({ topic, partition })
           this.#onVanished({ topic, partition })
         }

@@ -7,6 +7,7 @@
  * R3. Nothing of kafkajs's own positions is relied on: what flows is sought to at every take, resume and join, and gated (cursors.ts).
  */
 import { randomUUID } from 'node:crypto'
+import { setTimeout as after } from 'node:timers/promises'
 import type { Batch, Consumer, Kafka } from 'kafkajs'
 import { allAssigner } from './assigner.ts'
 import { brokerView } from './cluster.ts'
@@ -25,6 +26,7 @@ const MAX_WAIT_MS = 100
 /** Small enough that a lane's back pressure is about one fetch; a larger record still comes. */
 const PARTITION_BYTES = 256 * 1024
 const CLOSE_MS = 1_000
+const SECOND_LOOK_MS = 1_500
 
 export class Reader implements BusReader {
   readonly #kafka: Kafka
@@ -203,8 +205,13 @@ export class Reader implements BusReader {
     const admin = this.#kafka.admin({ retry: { retries: 3 } })
     try {
       await admin.connect()
-      const topics = new Set(await admin.listTopics())
-      for (const cursor of this.#cursors.all()) if (!cursor.table && cursor.flowing && !topics.has(cursor.topic)) this.#lost(cursor, 0)
+      // Twice the same: a broker that has just started was seen to answer with a list that was not whole.
+      const first = new Set(await admin.listTopics())
+      if (this.#options.inputs.every((topic) => first.has(topic))) return
+      await after(SECOND_LOOK_MS)
+      const second = new Set(await admin.listTopics())
+      const gone = (topic: string): boolean => second.size > 0 && !first.has(topic) && !second.has(topic)
+      for (const cursor of this.#cursors.all()) if (!cursor.table && cursor.flowing && gone(cursor.topic)) this.#lost(cursor, 0)
     } catch (error) {
       this.#log.debug({ error: asBusError(error, 'topics').message }, 'no broker tells which topics there are')
     } finally {

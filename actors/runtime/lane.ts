@@ -552,7 +552,8 @@ export class Lane {
     const end = (await this.#options.reader.ends(this.lane)).find(({ topic }) => topic === halted.topic)
     const input = this.#memory.inputs.get(halted.topic)
     if (!end || !input) return { outcome: 'refused', detail: `${halted.topic} is not there` }
-    const next = input.next < end.low || input.next > end.high ? end.low : input.next
+    const isAnother = halted.code === 'TOPIC_RECREATED' || input.next < end.low || input.next > end.high
+    const next = isAnother ? end.low : input.next
     const moved = { ...input, next }
     this.#memory.inputs.set(halted.topic, moved)
     draft.inputs.set(halted.topic, moved)
