@@ -134,9 +134,10 @@ const writeProperties = (dir: string, { port, controller }: Ports): void => {
     'group.initial.rebalance.delay.ms': 0,
     'group.min.session.timeout.ms': 1000,
     'group.coordinator.append.linger.ms': 0,
-    // After kill -9 the broker waits for its own old registration to expire: 9 s by default.
-    'broker.session.timeout.ms': 1000,
-    'broker.heartbeat.interval.ms': 200,
+    // After kill -9 the broker waits for its own old registration to expire: 9 s by default. Below that a broker that gets no CPU for
+    // so long fences itself, and nothing is written for seconds: at 1 s two busy cores did it (2026-11).
+    'broker.session.timeout.ms': 4000,
+    'broker.heartbeat.interval.ms': 500,
     'controller.quorum.election.timeout.ms': 200,
     'controller.quorum.fetch.timeout.ms': 500,
     'log.cleaner.dedupe.buffer.size': 4_194_304,
