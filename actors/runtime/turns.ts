@@ -463,4 +463,4 @@ const notAfterOf = (name: string, params: unknown): number => {
 }
 
 /** PostgreSQL's text takes no NUL; the event itself is bytes and keeps it. */
-const withoutNul = (text: string): string => text.replaceAll('\u0000', '\u{FFFD}')
+const withoutNul = (text: string): string => (text.includes('\u0000') ? text.replaceAll('\u0000', '\u{FFFD}') : text)
