@@ -90,7 +90,6 @@ export class Lane {
   #armed = false
   #gateShut: { orderId: number | null; atMs: number } | null = null
   #heldForWater = false
-  #fillingTimers = false
   #loop: Promise<void> = Promise.resolve()
   lastCommitMs = 0
   committedTurn: number
@@ -258,6 +257,8 @@ export class Lane {
   async #run(): Promise<void> {
     let inCommit: { draft: Draft; done: Promise<Committed> } | null = null
     while (this.#isOpen()) {
+      // Only between two batches: while one is in commit, the store knows other timers than the memory does.
+      if (!inCommit && this.#memory.timers.wantsMore) await this.#fillTimers()
       const draft: Draft | 'refused' | null = await this.#compute()
       if (inCommit) {
         const outcome: Committed = await inCommit.done
@@ -272,7 +273,7 @@ export class Lane {
       if (draft === 'refused') await this.#startAgain([])
       else if (draft) {
         inCommit = { draft, done: this.#commit(draft) }
-        if (this.#mailbox.length < COMPUTE_AHEAD_EVENTS) {
+        if (this.#mailbox.length < COMPUTE_AHEAD_EVENTS || this.#memory.timers.wantsMore) {
           const outcome: Committed = await inCommit.done
           inCommit = null
           if (outcome === 'lost') return
@@ -308,8 +309,12 @@ export class Lane {
 
   #armTimer(): void {
     this.#cancelTimer()
-    const due = this.#memory.timers.nextDueMs()
-    if (due !== null) this.#cancelTimer = this.#options.clock.after(Math.max(0, due - this.#options.clock.wallMs()), () => this.#wakeUp())
+    const { timers } = this.#memory
+    const due = timers.nextDueMs()
+    if (due === null || this.#state !== 'running') return
+    // A window that could not be read is not asked for again at once.
+    const atLeastMs = timers.wantsMore ? RETRY_MS * 4 : 0
+    this.#cancelTimer = this.#options.clock.after(Math.max(atLeastMs, due - this.#options.clock.wallMs()), () => this.#wakeUp())
   }
 
   // --- gather and turn ---
@@ -345,7 +350,6 @@ export class Lane {
   #gather(): Item[] {
     const { clock, reader } = this.#options
     const { timers } = this.#memory
-    if (timers.wantsMore) void this.#fillTimers()
     if (this.#state === 'running') for (const timer of timers.due(clock.wallMs(), 512)) this.#mailbox.add({ from: 'timer', timer })
     const items = this.#mailbox.take(this.#limit, this.#outbox.waitingBytes > OUTBOX_LIMIT_BYTES ? 'orders' : undefined)
     if (this.#heldForWater && this.#mailbox.low && this.#state === 'running') {
@@ -356,17 +360,14 @@ export class Lane {
   }
 
   async #fillTimers(): Promise<void> {
-    const { horizon } = this.#memory.timers
-    if (this.#fillingTimers || !horizon) return
-    this.#fillingTimers = true
-    const { store, service, timerWindow } = this.#options
+    const { store, service, timerWindow, log } = this.#options
+    const { timers } = this.#memory
+    if (!timers.horizon) return
     try {
-      const rows = await store.timers(service, this.lane, horizon, timerWindow)
-      if (!this.#isOpen()) return
-      this.#memory.timers.fill(rows, rows.length === timerWindow)
-      this.#wakeUp()
-    } finally {
-      this.#fillingTimers = false
+      const rows = await store.timers(service, this.lane, timers.horizon, timerWindow)
+      timers.fill(rows, rows.length === timerWindow)
+    } catch (error) {
+      log.warn({ event: 'lane.timers_not_read', lane: this.lane }, textOf(error))
     }
   }
 
