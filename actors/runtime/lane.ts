@@ -375,7 +375,8 @@ export class Lane {
     const steps = items.map((item) => this.#read(draft, item)).filter((step) => step !== null)
     await this.#turns.prefetch(steps.flatMap(({ to }) => (to ? [to] : []))).catch((error: unknown) => {
       // One snapshot that cannot be loaded is its own actor's trouble: each turn loads for itself and parks.
-      if (error instanceof LaneReset || storeCode(error)) throw error
+      const code = storeCode(error)
+      if (error instanceof LaneReset || (code && code !== 'bad_data')) throw error
     })
     for (const { run } of steps) await run()
   }

@@ -7,7 +7,7 @@ import type { Address, Cause } from '#machines/contracts/stamp.ts'
 import type { TopicName } from '#machines/contracts/topics.ts'
 import { topics } from '#machines/contracts/topics.ts'
 import type { Draft } from './draft.ts'
-import { EventRefused, LaneReset, textOf } from './faults.ts'
+import { EventRefused, LaneReset, storeCode, textOf } from './faults.ts'
 import { EMPTY_BYTES, fromBytes, toBytes } from './json.ts'
 import { drawnAtMs } from './marks.ts'
 import type { PlainEvent } from './mailbox.ts'
@@ -166,7 +166,9 @@ export class Turns {
       if (!turned.changed && before) this.#options.count(`ignored.${to.kind}.${event.type}`)
       return this.#apply(draft, to, planned)
     } catch (error) {
-      if (error instanceof LaneReset) throw error
+      // A store that does not answer is nobody's fault here; an address that it cannot hold is the event's.
+      const code = storeCode(error)
+      if (error instanceof LaneReset || (code && code !== 'bad_data')) throw error
       return this.#refuse(draft, delivery, stamped, before, textOf(error))
     }
   }
