@@ -492,11 +492,13 @@ export class Lane {
     const own = name === 'pause' || name === 'resume'
     const kind = own ? { to: LIFECYCLE, type: `order.${name}` } : this.#options.definition.orders[name]
     if (!kind) return { outcome: 'refused', detail: `${this.#options.service} knows no order ${name}` }
-    const parkedBefore = draft.parked.length
+    const turn = this.#memory.turn + 1
     const event = { ...rest, type: kind.type, by: order.by, reason: order.reason, order_id: String(order.id) }
     await this.#turns.deliver(draft, kind.to, event, { event_id: `order:${order.id}`, correlation_id: null }, `order ${order.id}`)
     if (own) this.#followLifecycle()
-    if (draft.parked.length > parkedBefore) return { outcome: 'refused', detail: draft.parked[parkedBefore]!.cause }
+    // Only the order's own turn: whom its actor told may be parked, and that refuses nothing.
+    const refused = draft.parked.find((parked) => parked.turn === turn)
+    if (refused) return { outcome: 'refused', detail: refused.cause }
     return { outcome: 'taken', state: this.#memory.cache.get(addressOf(kind.to))?.state.value ?? null }
   }
 

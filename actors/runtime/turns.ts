@@ -195,8 +195,13 @@ export class Turns {
 
   #refuse(draft: Draft, delivery: Delivery, stamped: PlainEvent, before: CachedActor | null | undefined, why: string): Delivery[] {
     const event = this.#journalled(draft, stamped)
-    if (!delivery.isOrder) this.#memory.parkedActors.set(addressOf(delivery.to), 0)
-    this.#park(draft, delivery.to, delivery.origin, event, why)
+    const { to, origin } = delivery
+    // An order that is refused is answered, and parks nobody: its row names its actor in the origin only.
+    if (delivery.isOrder) this.#park(draft, NOBODY, `${origin} for ${to.kind}/${to.key}`, event, why)
+    else {
+      this.#memory.parkedActors.set(addressOf(to), 0)
+      this.#park(draft, to, origin, event, why)
+    }
     this.#journal(draft, delivery.to, before?.sequence ?? 0, event, null, 'p', [])
     return this.#tellAsker(delivery)
   }
