@@ -101,7 +101,7 @@ export class Host {
       ...options,
       service: this.service,
       timerWindow: this.#timerWindow,
-      held: () => [...this.#lanes.keys()],
+      held: () => new Map([...this.#lanes.values()].map(({ lane, epoch }) => [lane, epoch])),
       onTaken: (recovered) => this.#run(recovered),
       onSurplus: (lane) => this.#giveBack(lane),
       onLost: (lane, why) => this.#lanes.get(lane)?.drop(why),

@@ -18,7 +18,8 @@ export interface OwnershipOptions {
   readonly clock: Clock
   readonly log: Log
   readonly timerWindow: number
-  readonly held: () => readonly number[]
+  /** lane → the epoch under which it is held */
+  readonly held: () => ReadonlyMap<number, number>
   /** A lane is ours: recover and run it. */
   readonly onTaken: (recovered: Recovered) => Promise<void>
   /** More than a fair share: give this one back in order. */
@@ -42,7 +43,9 @@ export class Ownership {
   #cancel: () => void = () => {}
   #issuedMonotonicMs = Number.NEGATIVE_INFINITY
   #issuedWallMs = Number.NEGATIVE_INFINITY
-  #busy = new Set<number>()
+  /** lanes that are being taken or given back */
+  #busy = new Map<number, 'taking' | 'giving'>()
+  #clockIsOff = false
   #registered = false
   clockOffMs = 0
   failures = 0
@@ -99,16 +102,19 @@ export class Ownership {
     const [monotonic, wall] = [clock.monotonicMs(), clock.wallMs()]
     try {
       if (!this.#registered) await this.#register()
-      const renewal = await this.#renewInTime(() => store.renew(process, this.#state === 'live' ? 'live' : 'draining', LEASE_MS))
+      const counts = this.#state === 'live' && !this.#clockIsOff
+      const renewal = await this.#renewInTime(() => store.renew(process, counts ? 'live' : 'draining', LEASE_MS))
       if (this.#state === 'ended') return
       this.failures = 0
       this.#issuedMonotonicMs = monotonic
       this.#issuedWallMs = wall
-      this.clockOffMs = Math.round(renewal.nowMs - (wall + clock.wallMs()) / 2)
-      this.#options.onRenewed(renewal)
+      this.clockOffMs = clockOff(renewal.nowMs, wall, clock.wallMs())
+      // What is no longer ours goes first: a renewal lets held back effects be sent.
       this.#settle(renewal)
+      this.#options.onRenewed(renewal)
       this.#next(this.#untilNext(renewal))
     } catch (error) {
+      if (this.#state === 'ended') return
       this.failures++
       if (storeCode(error) === 'broken_contract') this.#options.onBroken(new HostBroken(textOf(error), { cause: error }))
       log.warn({ event: 'process.renew_failed', failures: this.failures }, textOf(error))
@@ -138,35 +144,44 @@ export class Ownership {
   }
 
   #loseAll(why: string): void {
-    for (const lane of this.#options.held()) this.#options.onLost(lane, why)
+    for (const lane of this.#options.held().keys()) this.#options.onLost(lane, why)
   }
 
   #settle(renewal: Renewal): void {
-    const { process, held, onLost, onSurplus, log } = this.#options
-    const mine = new Set(renewal.lanes.filter(({ owner }) => owner === process).map(({ lane }) => lane))
-    for (const lane of held()) if (!mine.has(lane) && !this.#busy.has(lane)) onLost(lane, 'another process owns it')
-    if (Math.abs(this.clockOffMs) > CLOCK_LIMIT_MS) {
-      log.error(
-        { event: 'process.clock_off', clock_off_ms: this.clockOffMs },
-        `clock is ${this.clockOffMs} ms off PostgreSQL's: no lane is kept`,
-      )
-      return this.#loseAll('the clock is off')
-    }
+    const { process, held, onLost, onSurplus } = this.#options
+    for (const [lane, epoch] of held()) if (isLost(renewal, lane, epoch, process)) onLost(lane, 'another process owns it')
+    this.#clockIsOff = Math.abs(this.clockOffMs) > CLOCK_LIMIT_MS
+    if (this.#clockIsOff) return this.#giveUp(renewal)
     if (this.#state !== 'live') return
     const share = Math.ceil(renewal.lanes.length / Math.max(1, renewal.live))
-    const surplus = held()
-      .filter((lane) => !this.#busy.has(lane))
-      .slice(share)
-    for (const lane of surplus) void this.#occupied(lane, () => onSurplus(lane))
-    let room = share - held().length - this.#busy.size
-    for (const { lane, owner, expired } of renewal.lanes) {
-      if (room <= 0) break
-      // A lane that is ours in the store and not in memory was lost by an accident: it is taken anew.
-      const abandoned = owner === process && !held().includes(lane)
-      if ((owner !== null && !expired && !abandoned) || this.#busy.has(lane)) continue
-      room--
-      void this.#occupied(lane, () => this.#take(lane, owner === null ? 'free' : 'expired'))
+    const surplus = [...held().keys()].filter((lane) => !this.#busy.has(lane)).slice(share)
+    for (const lane of surplus) void this.#occupied(lane, 'giving', () => onSurplus(lane))
+    let room = share - held().size - this.#busy.size
+    for (const { lane, owner, expired, epoch } of renewal.lanes) {
+      if (this.#busy.has(lane)) continue
+      // A lane that is ours in the store and not in memory was lost by an accident: it is taken anew, or given back.
+      const abandoned = owner === process && !held().has(lane)
+      if (owner !== null && !expired && !abandoned) continue
+      if (room > 0) {
+        room--
+        void this.#occupied(lane, 'taking', () => this.#take(lane, owner === null ? 'free' : 'expired'))
+      } else if (abandoned) void this.#occupied(lane, 'giving', () => this.#release(lane, epoch))
     }
+  }
+
+  /** Stops at once, and leaves the lanes to processes whose clocks are right. */
+  #giveUp({ lanes }: Renewal): void {
+    const { process, log } = this.#options
+    const text = `clock is ${this.clockOffMs} ms off PostgreSQL's: no lane is kept`
+    log.error({ event: 'process.clock_off', clock_off_ms: this.clockOffMs }, text)
+    this.#loseAll('the clock is off')
+    for (const { lane, owner, epoch } of lanes) {
+      if (owner === process && !this.#busy.has(lane)) void this.#occupied(lane, 'giving', () => this.#release(lane, epoch))
+    }
+  }
+
+  #release(lane: number, epoch: number): Promise<void> {
+    return this.#options.store.release(this.#options.service, lane, epoch)
   }
 
   async #take(lane: number, how: 'free' | 'expired'): Promise<void> {
@@ -177,16 +192,26 @@ export class Ownership {
     await onTaken(recovered)
   }
 
-  async #occupied(lane: number, work: () => Promise<void>): Promise<void> {
-    this.#busy.add(lane)
+  async #occupied(lane: number, how: 'taking' | 'giving', work: () => Promise<void>): Promise<void> {
+    this.#busy.set(lane, how)
     try {
       await work()
       this.#next(0)
     } catch (error) {
-      this.#options.log.warn({ event: 'lane.take_failed', lane }, textOf(error))
+      this.#options.log.warn({ event: how === 'taking' ? 'lane.take_failed' : 'lane.release_failed', lane }, textOf(error))
       this.#next(RENEW_MS)
     } finally {
       this.#busy.delete(lane)
     }
   }
 }
+
+/** Whether a renewal says that a lane is no longer ours. What it says of an older epoch was read before we took the lane. */
+const isLost = ({ lanes }: Renewal, lane: number, epoch: number, process: string): boolean => {
+  const row = lanes.find((one) => one.lane === lane)
+  return !row || row.epoch > epoch || (row.epoch === epoch && row.owner !== process)
+}
+
+/** How far our clock is off for certain: the server's now lies somewhere between the call and its answer, however long that took. */
+const clockOff = (serverMs: number, calledMs: number, answeredMs: number): number =>
+  Math.round(serverMs > answeredMs ? serverMs - answeredMs : serverMs < calledMs ? serverMs - calledMs : 0)
