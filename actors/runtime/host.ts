@@ -142,7 +142,13 @@ export class Host {
     const { definition, release, clock, store, log } = this.#options
     if (!this.#reader || this.#draining) return store.release(this.service, recovered.lane.lane, recovered.lane.epoch)
     const start = await examine(recovered, this.#reader, definition, clock.wallMs())
-    if (start.wentBack) return this.#reincarnate(recovered.lane, start.wentBack)
+    const { lane: number, epoch } = recovered.lane
+    if (this.#draining) return store.release(this.service, number, epoch)
+    if (start.wentBack) {
+      // Kafka's word is newer than what we recovered: as long as the lane is still ours, nobody but the lost time can have written it.
+      await store.recover(this.service, number, epoch, 1)
+      return this.#reincarnate(recovered.lane, start.wentBack)
+    }
     const lane = new Lane(start, {
       ...this.#options,
       service: this.service,
@@ -199,6 +205,7 @@ export class Host {
 
   /** Counters of a lane that went stay counted. */
   #retire(lane: Lane): void {
+    if (this.#lanes.get(lane.lane) !== lane) return
     this.#lanes.delete(lane.lane)
     for (const [name, n] of Object.entries(lane.describe().counters)) this.#gone.set(name, (this.#gone.get(name) ?? 0) + n)
   }
