@@ -1,0 +1,292 @@
+import { Host } from '#actors/runtime/host.ts'
+import type { Log } from '#actors/runtime/ports.ts'
+import { partitionOf } from '#bus/murmur2.ts'
+import type { MemoryBus } from '../twins/bus.ts'
+import { memoryBus } from '../twins/bus.ts'
+import type { MemoryStore } from '../twins/store.ts'
+import { memoryStore } from '../twins/store.ts'
+import { Watcher } from './checks.ts'
+import { Feed } from './feed.ts'
+import type { Mutant } from './mutants.ts'
+import { mutatedBus, mutatedStore } from './mutants.ts'
+import { connected, SimProcess } from './process.ts'
+import type { Random } from './random.ts'
+import { seeded } from './random.ts'
+import { definitionOf, EXECUTOR, SERVICES, STRATEGY } from './services.ts'
+import { storeLink } from './store-link.ts'
+import { Venue } from './venue.ts'
+import { VirtualTime } from './virtual-time.ts'
+
+export interface Ran {
+  readonly seed: number
+  /** the same seed gives the same */
+  readonly trace: string
+  readonly violations: readonly string[]
+  readonly counts: Readonly<Record<string, number>>
+}
+
+export interface WorldOptions {
+  readonly seed: number
+  /** things that the world does; what follows from each takes many steps */
+  readonly steps: number
+  readonly mutant?: Mutant | null
+  /** hears every line that a process logs */
+  readonly log?: (line: string) => void
+}
+
+const START_MS = Date.UTC(2026, 0, 1, 23, 59, 50)
+const QUIET_WITHIN_MS = 90_000
+
+/** Runs one world to its end and says what was wrong. Nothing in it knows real time or real chance. */
+export const run = async (options: WorldOptions): Promise<Ran> => new World(options).run()
+
+class World {
+  readonly #options: WorldOptions
+  readonly #random: Random
+  readonly #time = new VirtualTime(START_MS)
+  readonly #store: MemoryStore
+  readonly #bus: MemoryBus
+  readonly #venue: Venue
+  readonly #feed: Feed
+  readonly #watcher: Watcher
+  readonly #lanes: number
+  readonly #weather = { databaseDown: false, breaks: 0.01 }
+  readonly #counts = new Map<string, number>()
+  #kafkaDown = false
+  #calm = false
+  #releases = 1
+  #processes: SimProcess[] = []
+
+  constructor(options: WorldOptions) {
+    this.#options = options
+    this.#random = seeded(options.seed)
+    const [time, random] = [this.#time, this.#random]
+    this.#lanes = random.between(1, 3)
+    const pairs = ['A', 'B', 'C', 'D']
+    this.#store = memoryStore({
+      clock: { wallMs: () => Math.floor(time.nowMs), monotonicMs: () => time.nowMs, after: () => () => {} },
+      lanes: this.#lanes,
+    })
+    this.#bus = memoryBus({
+      partitions: this.#lanes,
+      clock: { wallMs: () => Math.floor(time.nowMs) },
+      schedule: (step, what) =>
+        void time.after(random.chance(0.02) ? random.between(50, 500) : 0.2 + random.next() * 4, `bus ${what}`, step),
+      random: () => random.next(),
+      fate: () => this.#fate(),
+    })
+    this.#venue = new Venue(time, random)
+    const home = (laneKey: string): number => partitionOf(laneKey, this.#lanes)
+    this.#watcher = new Watcher({ store: this.#store, bus: this.#bus, venue: this.#venue, time, lanes: this.#lanes, partitionOf: home })
+    this.#feed = new Feed({ time, random, bus: this.#bus, pairs, lanes: this.#lanes, partitionOf: home, log: this.#logOf('feed') })
+  }
+
+  async run(): Promise<Ran> {
+    try {
+      await this.#live()
+    } catch (error) {
+      this.#watcher.violated(error instanceof Error ? (error.stack ?? error.message) : String(error))
+    }
+    return {
+      seed: this.#options.seed,
+      trace: this.#time.traceHash(),
+      violations: this.#watcher.violations,
+      counts: { steps: this.#time.steps, lanes: this.#lanes, ...this.#watcher.counts(), ...Object.fromEntries(this.#counts) },
+    }
+  }
+
+  async #live(): Promise<void> {
+    for (const service of SERVICES) for (let n = this.#random.between(1, 2); n > 0; n--) this.#start(service, 'r1')
+    await this.#pass(2_000)
+    this.#order(EXECUTOR, 'arm')
+    for (let step = 0; step < this.#options.steps && this.#watcher.violations.length === 0; step++) await this.#act()
+    if (this.#watcher.violations.length === 0) await this.#comeToRest()
+  }
+
+  // --- what the world does ---
+
+  async #act(): Promise<void> {
+    const random = this.#random
+    const what = random.next()
+    if (what < 0.55) await this.#pass(random.next() ** 3 * 300)
+    else if (what < 0.8) for (let n = random.between(1, 3); n > 0; n--) this.#feed.demand()
+    else if (what < 0.9) this.#someOrder()
+    else this.#fault()
+  }
+
+  #someOrder(): void {
+    const order = this.#random.pick(['arm', 'arm', 'arm', 'disarm', 'pause', 'resume', 'resume', 'limit', 'nonsense'])
+    const service = order === 'limit' || order === 'nonsense' ? STRATEGY : order.endsWith('arm') ? EXECUTOR : this.#random.pick(SERVICES)
+    this.#order(service, order)
+  }
+
+  #fault(): void {
+    const random = this.#random
+    const living = this.#processes.filter(({ live }) => live)
+    const fault = random.next()
+    this.#count('faults')
+    if (living.length > 0 && fault < 0.3) return this.#crash(random.pick(living))
+    if (living.length > 0 && fault < 0.5) return this.#freeze(random.pick(living), random.between(50, 6_000))
+    if (living.length > 0 && fault < 0.6) return this.#drain(random.pick(living))
+    if (living.length > 0 && fault < 0.66) return this.#setClock(random.pick(living))
+    if (fault < 0.74) return this.#outage('database', random.between(20, 3_000))
+    if (fault < 0.82) return this.#outage('kafka', random.between(20, 4_000))
+    if (fault < 0.88) return this.#stall(random.between(20, 2_000))
+    if (fault < 0.92) return this.#feed.restart()
+    if (fault < 0.95) return this.#time.jump(random.between(200, 5_000))
+    this.#start(random.pick(SERVICES), `r${this.#releases}`)
+  }
+
+  #crash(process: SimProcess): void {
+    this.#time.note(`crash ${process.name}`)
+    this.#count('crashes')
+    process.kill()
+    this.#comeBack(process.service)
+  }
+
+  #comeBack(service: string): void {
+    this.#processes = this.#processes.filter(({ dead }) => !dead)
+    if (this.#random.chance(0.2)) this.#releases++
+    this.#time.after(this.#random.between(50, 2_500), `restart ${service}`, () => this.#start(service, `r${this.#releases}`))
+  }
+
+  #freeze(process: SimProcess, ms: number): void {
+    process.freeze()
+    this.#count('freezes')
+    this.#time.after(ms, `${process.name} goes on`, () => process.goOn())
+  }
+
+  /** A clock set wrong, and mended. */
+  #setClock(process: SimProcess): void {
+    process.skewMs = this.#random.chance(0.5) ? this.#random.between(-3_000, 10_000) : this.#random.between(-300, 300)
+    this.#time.after(this.#random.between(500, 4_000), `${process.name} clock mended`, () => (process.skewMs = 0))
+  }
+
+  #drain(process: SimProcess): void {
+    if (!process.host || process.draining) return
+    process.draining = true
+    this.#count('drains')
+    void process.host.drain().then(() => {
+      this.#time.note(`drained ${process.name}`)
+      process.kill()
+      this.#comeBack(process.service)
+    })
+  }
+
+  #outage(what: 'database' | 'kafka', ms: number): void {
+    const set = (down: boolean): void => {
+      if (what === 'database') this.#weather.databaseDown = down
+      else this.#kafkaDown = down
+    }
+    set(true)
+    this.#time.after(ms, `${what} is back`, () => set(false))
+  }
+
+  #stall(ms: number): void {
+    this.#bus.stall()
+    this.#time.after(ms, 'deliveries go on', () => this.#bus.go())
+  }
+
+  #fate(): 'written' | 'acknowledgement lost' | 'half written' | 'not written' {
+    if (this.#calm) return 'written'
+    if (this.#kafkaDown) return 'not written'
+    return this.#random.chance(0.93) ? 'written' : this.#random.pick(['acknowledgement lost', 'half written', 'not written'])
+  }
+
+  #order(service: string, order: string): void {
+    const taker = this.#processes.find((process) => process.service === service && process.live && process.host && !process.draining)
+    if (!taker?.host) return
+    if (order === 'disarm') taker.disarmedAtMs = this.#time.nowMs
+    this.#count('orders')
+    const given = order === 'limit' ? { limit: this.#random.between(0, 10) } : order === 'arm' ? { release: taker.release } : {}
+    void taker.host.submit({ order, by: 'sim', reason: 'sim', arguments: given }, 1_000)
+  }
+
+  // --- processes ---
+
+  #start(service: string, release: string): void {
+    const process = new SimProcess(this.#time, this.#random.uuid(this.#time.nowMs), service, release)
+    process.skewMs = this.#random.between(-100, 100)
+    this.#processes.push(process)
+    this.#watcher.started(process)
+    const link = this.#bus.connect()
+    process.onDeath = () => link.crash()
+    process.store = storeLink(mutatedStore(this.#store, this.#options.mutant ?? null), process, {
+      time: this.#time,
+      random: this.#random,
+      weather: this.#weather,
+      executed: (call, args, answer) => this.#watcher.executed(process, call, args, answer),
+    })
+    const host = new Host({
+      definition: definitionOf(service, process, this.#venue, { resends: this.#options.mutant === 'resends' }),
+      release,
+      process: process.id,
+      store: process.store,
+      bus: connected(mutatedBus(link, this.#options.mutant ?? null, this.#random), process),
+      clock: process.clock,
+      log: this.#logOf(process.name),
+      meter: { count: () => {}, observe: () => {}, gauge: () => {} },
+      partitionOf: (laneKey) => partitionOf(laneKey, this.#lanes),
+      wantedLanes: this.#lanes,
+      url: () => 'http://sim',
+      onBroken: (error) => this.#watcher.violated(`${process.name} is broken: ${error.message}`),
+      cacheBytes: 6_000,
+      timerWindow: 4,
+    })
+    host.start().then(
+      () => (process.host = host),
+      // What a main.ts does with it: it ends, and is started again.
+      () => {
+        if (process.dead) return
+        process.kill()
+        this.#comeBack(service)
+      },
+    )
+  }
+
+  #logOf(name: string): Log {
+    const say =
+      (level: string) =>
+      (fields: object, text: string): void => {
+        const { event } = fields as { event?: string }
+        this.#options.log?.(`${(this.#time.nowMs - START_MS).toFixed(1)} ${name} ${level} ${JSON.stringify(fields)} ${text}`)
+        if (event === 'lane.halted' || event === 'effect.broken' || event === 'store.went_back')
+          this.#watcher.violated(`${name} ${event}: ${text}`)
+      }
+    return { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') }
+  }
+
+  // --- time ---
+
+  async #pass(ms: number): Promise<void> {
+    const until = this.#time.nowMs + ms
+    while (this.#watcher.violations.length === 0 && (await this.#time.step(until))) {
+      const living = this.#processes.filter(({ live }) => live)
+      // Between any two steps.
+      if (!this.#calm && living.length > 0 && this.#random.chance(1 / 1_500)) this.#crash(this.#random.pick(living))
+    }
+  }
+
+  /** Everything is mended, nothing new comes: what is under way has to end, and then the books must be right. */
+  async #comeToRest(): Promise<void> {
+    this.#calm = true
+    this.#kafkaDown = false
+    Object.assign(this.#weather, { databaseDown: false, breaks: 0 })
+    this.#bus.go()
+    for (const process of this.#processes) {
+      process.skewMs = 0
+      process.goOn()
+    }
+    await this.#pass(6_000)
+    for (const service of SERVICES) this.#order(service, 'resume')
+    const until = this.#time.nowMs + QUIET_WITHIN_MS
+    while (this.#watcher.violations.length === 0 && this.#watcher.unfinished().length > 0 && this.#time.nowMs < until) await this.#pass(250)
+    if (this.#watcher.violations.length > 0) return
+    for (const unfinished of this.#watcher.unfinished()) this.#watcher.violated(`not at rest: ${unfinished}`)
+    if (this.#watcher.violations.length === 0) this.#watcher.checkBooks(this.#feed.unreadable)
+  }
+
+  #count(name: string): void {
+    this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1)
+  }
+}
