@@ -3,7 +3,7 @@ import type { Address } from '#machines/contracts/stamp.ts'
 import type { TopicName } from '#machines/contracts/topics.ts'
 import { FeedSource } from './feed-source.ts'
 import { textOf } from './faults.ts'
-import type { LaneView } from './lane.ts'
+import type { GateShut, LaneView } from './lane.ts'
 import { Lane, LIFECYCLE } from './lane.ts'
 import type { PlainEvent } from './mailbox.ts'
 import { Ownership } from './ownership.ts'
@@ -79,6 +79,8 @@ export class Host {
   #cancelSweep: () => void = () => {}
   #lanesWanted = 0
   #lostEpochs = 0
+  /** The gate is the process's: a lane that is taken anew finds it as it was. */
+  #gateShut: GateShut | null = null
 
   constructor(options: HostOptions) {
     const { definition } = options
@@ -166,9 +168,11 @@ export class Host {
       onCommitted: (_, orderIds) => {
         if (orderIds.length > 0) this.#wakeOrderWaiters()
       },
+      onGateOpened: () => (this.#gateShut = null),
     })
     const { incarnation } = recovered.lane
     this.#lanes.set(lane.lane, lane)
+    if (this.#gateShut) lane.shutGate(this.#gateShut)
     const released = definition.gate
       ? [{ to: { kind: definition.gate.kind, key: 'arm' }, event: { type: 'released', release, incarnation } }]
       : []
@@ -292,7 +296,7 @@ export class Host {
       return { outcome: 'refused', code: 'unknown_order', message: `${this.service} takes no order ${order.order}` }
     }
     // In memory and at once, before the row: a disarm must hold even where it cannot be written.
-    if (kind?.shutsGate) for (const lane of this.#lanes.values()) lane.shutGate(null)
+    if (kind?.shutsGate) this.#shutGate(null)
     const { store, log } = this.#options
     let id: number
     try {
@@ -306,7 +310,7 @@ export class Host {
         message: `the order could not be written${kind?.shutsGate ? '; the gate of this process is shut all the same' : ''}`,
       }
     }
-    if (kind?.shutsGate) for (const lane of this.#lanes.values()) lane.shutGate(id)
+    if (kind?.shutsGate) this.#shutGate(id)
     log.info({ event: 'order.written', order: order.order, by: order.by, order_id: id }, order.reason)
     for (const lane of this.#lanes.values()) void this.#fetchOrders(lane)
     return this.#answered(id, waitMs)
@@ -337,6 +341,11 @@ export class Host {
       if (left <= 0) return { outcome: 'pending', id: String(id) }
       await this.#orderMoved(Math.min(left, ORDER_POLL_MS))
     }
+  }
+
+  #shutGate(orderId: number | null): void {
+    this.#gateShut = { orderId, atMs: this.#options.clock.wallMs() }
+    for (const lane of this.#lanes.values()) lane.shutGate(this.#gateShut)
   }
 
   #orderMoved(atMostMs: number): Promise<void> {

@@ -43,6 +43,14 @@ export interface LaneOptions {
   readonly onWentBack: (at: { lane: number; incarnation: string }, why: string) => void
   readonly onBroken: (error: HostBroken) => void
   readonly onCommitted: (lane: number, orderIds: readonly number[]) => void
+  /** An arm order later than what shut the gate has been committed. */
+  readonly onGateOpened: () => void
+}
+
+/** What shut the send gate of a process: a disarm order, and when by our clock; without an id its row could not be written. */
+export interface GateShut {
+  readonly orderId: number | null
+  readonly atMs: number
 }
 
 /** What kept a batch from being committed. */
@@ -88,7 +96,7 @@ export class Lane {
   #suspects = 0
   #poison: { item: Item; why: string } | null = null
   #armed = false
-  #gateShut: { orderId: number | null; atMs: number } | null = null
+  #gateShut: GateShut | null = null
   #heldForWater = false
   #loop: Promise<void> = Promise.resolve()
   lastCommitMs = 0
@@ -237,8 +245,8 @@ export class Lane {
   }
 
   /** Nothing `ask first` leaves from now on, until an arm order later than this is committed. */
-  shutGate(orderId: number | null): void {
-    this.#gateShut = { orderId, atMs: this.#options.clock.wallMs() }
+  shutGate(shut: GateShut): void {
+    this.#gateShut = shut
   }
 
   #add(item: Item): void {
@@ -505,7 +513,9 @@ export class Lane {
   #orderCommitted(order: OrderRow): void {
     const shut = this.#gateShut
     const isLater = shut && (shut.orderId === null ? order.atMs > shut.atMs : order.id > shut.orderId)
-    if (order.body.order === 'arm' && isLater) this.#gateShut = null
+    if (order.body.order !== 'arm' || !isLater) return
+    this.#gateShut = null
+    this.#options.onGateOpened()
   }
 
   get #paused(): boolean {
