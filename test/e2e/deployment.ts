@@ -13,7 +13,7 @@ import type { ServiceName } from '#deploy/local/services.ts'
 import { controlAt } from './control.ts'
 import type { Control } from './control.ts'
 import { processesWith } from './processes.ts'
-import { openTopicLog } from './topic-log.ts'
+import { noTopicLog, openTopicLog } from './topic-log.ts'
 import type { TopicLog } from './topic-log.ts'
 import { venuesAt } from './venues.ts'
 import type { Venues } from './venues.ts'
@@ -38,10 +38,13 @@ export interface Options {
   readonly dataDir?: string
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
+  /** false: the topics are not read along; a bench has no CPU for it */
+  readonly follow?: boolean
 }
 
 export interface Ended {
-  readonly code: number | null
+  /** or the signal that ended it */
+  readonly code: number | NodeJS.Signals | null
   readonly lines: readonly Line[]
   readonly stderr: string
 }
@@ -90,7 +93,7 @@ export const deploy = async (options: Options = {}): Promise<Deployment> => {
   const readyAfterMs = performance.now() - began
   const db = new Client({ connectionString: ready.database })
   db.on('error', () => undefined) // it goes away when the deployment does; a query under way tells
-  const [topics] = await Promise.all([openTopicLog(ready.kafka), db.connect()])
+  const [topics] = await Promise.all([options.follow === false ? noTopicLog : openTopicLog(ready.kafka), db.connect()])
   const pids = new Map(Object.entries(ready.services).map(([name, { pid }]) => [name, pid]))
   run.onLine((line) => {
     if (line.event === 'service') pids.set(String(line['name']), Number(line['pid']))
@@ -155,23 +158,23 @@ const spawnStart = ({ dataDir, args = [], env = {} }: Options) => {
     lines.push(line)
     for (const listener of listeners) listener(line)
   })
-  const exit = new Promise<number | null>((resolve) => child.once('close', resolve))
+  const exit = new Promise<number | NodeJS.Signals | null>((resolve) => child.once('close', (code, signal) => resolve(code ?? signal)))
   const ended = exit.then(async (code): Promise<Ended> => {
-    await untilGone([mark, ...(dataDir === undefined ? [] : [dataDir])])
+    const left = await untilGone([mark, ...(dataDir === undefined ? [] : [dataDir])])
+    if (left.length > 0)
+      throw new Error(`npm start ended with ${code} and left running: ${left.join('; ')}; it said ${stderr.slice(-3_000)}`)
     return { code, lines, stderr }
   })
   const said = new Promise<Ready>((resolve) => listeners.push((line) => line.event === 'ready' && resolve(Ready.parse(line))))
-  const patience = AbortSignal.timeout(READY_WITHIN_MS)
+  const patience = new AbortController()
   const ready = Promise.race([
     said,
     exit.then((code) => Promise.reject(new Error(`npm start ended with ${code} before it was ready: ${stderr.slice(-3_000)}`))),
-    new Promise<never>((_, reject) =>
-      patience.addEventListener('abort', () => {
-        child.kill('SIGKILL') // its watchdog ends the rest
-        reject(new Error(`not ready after ${READY_WITHIN_MS} ms: ${stderr.slice(-3_000)}`))
-      }),
-    ),
-  ])
+    after(READY_WITHIN_MS, undefined, { signal: patience.signal }).then(() => {
+      child.kill('SIGKILL') // its watchdog ends the rest
+      return Promise.reject(new Error(`not ready after ${READY_WITHIN_MS} ms: ${stderr.slice(-3_000)}`))
+    }),
+  ]).finally(() => patience.abort())
   ready.catch(() => undefined) // who runs to the end does not ask
   ended.catch(() => undefined) // told to who asks, at the end
   return {
@@ -191,15 +194,15 @@ const spawnStart = ({ dataDir, args = [], env = {} }: Options) => {
 const ownEnvironment = (): NodeJS.ProcessEnv =>
   Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(VITEST|NODE_ENV$|NODE_OPTIONS$|TEST$|DEV$|PROD$|MODE$)/.test(name)))
 
-/** @throws {Error} naming what is still running three seconds after its starter's end; it is killed */
-const untilGone = async (marks: readonly string[]): Promise<void> => {
-  const left = () => marks.flatMap(processesWith)
+/** What is still running three seconds after its starter's end; it is killed. */
+const untilGone = async (marks: readonly string[]): Promise<string[]> => {
   const deadline = performance.now() + 3_000
-  while (left().length > 0) {
+  for (;;) {
+    const left = marks.flatMap(processesWith)
+    if (left.length === 0) return []
     if (performance.now() > deadline) {
-      const found = left()
-      for (const { pid } of found) process.kill(pid, 'SIGKILL')
-      throw new Error(`left running: ${found.map(({ pid, command }) => `${pid} ${command.slice(0, 200)}`).join('; ')}`)
+      for (const { pid } of left) process.kill(pid, 'SIGKILL')
+      return left.map(({ pid, command }) => `${pid} ${command.slice(0, 200)}`)
     }
     await after(50)
   }

@@ -83,6 +83,14 @@ export const openTopicLog = async (brokers: string): Promise<TopicLog> => {
   }
 }
 
+/** Nothing is read. */
+export const noTopicLog: TopicLog = {
+  records: [],
+  until: (what) => Promise.reject(new Error(`${what}: the topics are not read`)),
+  caughtUp: () => Promise.reject(new Error('the topics are not read')),
+  close: async () => undefined,
+}
+
 /** What a record says, without looking twice at its shape: the history's own tests do that. */
 export const envelopeOf = (record: LoggedRecord) =>
   JSON.parse(record.text) as { event_id: string; correlation_id: string | null; payload: Readonly<Record<string, unknown>> }
