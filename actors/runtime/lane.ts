@@ -489,7 +489,7 @@ export class Lane {
       lane: this.lane,
       outcome: answer.outcome,
     }
-    this.#turns.announce(draft, 'ctl.operator_command', { payload, venue: 'unrip' }, cause)
+    this.#turns.announce(draft, 'ctl.operator_command', `order-${order.id}`, { payload, venue: 'unrip' }, cause)
     draft.released.push(() => this.#orderCommitted(order))
   }
 

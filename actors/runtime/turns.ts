@@ -107,9 +107,9 @@ export class Turns {
     for (let next = deliveries.shift(); next; next = deliveries.shift()) deliveries.push(...(await this.#turn(draft, next)))
   }
 
-  /** A record of the runtime's own, beside what machines say. */
-  announce(draft: Draft, topic: TopicName, params: Outgoing<object>, cause: Cause): void {
-    this.#emit(draft, this.#record({ does: 'message', topic, params }, draft.emitted.length + 1_000, cause, draft.nowMs))
+  /** A record of the runtime's own, beside what machines say. It may need no turn, so its name makes its id unique. */
+  announce(draft: Draft, topic: TopicName, name: string, params: Outgoing<object>, cause: Cause): void {
+    this.#emit(draft, this.#record({ does: 'message', topic, params }, name, cause, draft.nowMs))
   }
 
   /** A dead letter that no actor was found for. */
@@ -256,7 +256,7 @@ export class Turns {
     })
   }
 
-  #record(output: Extract<Output, { does: 'message' }>, index: number, cause: Cause | null, nowMs: number): Omit<Emitted, 'position'> {
+  #record(output: Extract<Output, { does: 'message' }>, index: number | string, cause: Cause | null, nowMs: number): Omit<Emitted, 'position'> {
     const contract = topics[output.topic] as unknown as {
       schema: z.ZodType<object>
       event_type: string
