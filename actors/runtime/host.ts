@@ -7,7 +7,7 @@ import type { GateShut, LaneView } from './lane.ts'
 import { Lane, LIFECYCLE } from './lane.ts'
 import type { PlainEvent } from './mailbox.ts'
 import { Ownership } from './ownership.ts'
-import type { BusReader, Clock, LaneStore, Log, MessageBus, Meter, Recovered, Renewal } from './ports.ts'
+import type { BusReader, Clock, LaneStore, Log, MessageBus, Meter, Recovered, Renewal, StoreFence } from './ports.ts'
 import { examine } from './recovering.ts'
 import type { OrderKind, ServiceDefinition } from './service.ts'
 import { FollowedTables } from './tables.ts'
@@ -31,6 +31,8 @@ export interface HostOptions {
   readonly url: () => string
   /** ends the process: what the store or the bus promised does not hold */
   readonly onBroken: (error: Error) => void
+  /** where it disagrees with the store, lanes neither send nor are armed until an order `reconcile` */
+  readonly fence?: StoreFence
   readonly cacheBytes?: number
   readonly timerWindow?: number
 }
@@ -151,8 +153,11 @@ export class Host {
       await store.recover(this.service, number, epoch, 1)
       return this.#reincarnate(recovered.lane, start.wentBack)
     }
+    const disagreement = this.#options.fence?.taken(recovered.lane) ?? null
+    if (disagreement !== null) log.error({ event: 'store.disagrees', lane: recovered.lane.lane }, disagreement)
     const lane = new Lane(start, {
       ...this.#options,
+      disagreement,
       service: this.service,
       machines: this.machines,
       codeHash: this.#codeHash,
@@ -173,11 +178,8 @@ export class Host {
     const { incarnation } = recovered.lane
     this.#lanes.set(lane.lane, lane)
     if (this.#gateShut) lane.shutGate(this.#gateShut)
-    const released = definition.gate
-      ? [{ to: { kind: definition.gate.kind, key: 'arm' }, event: { type: 'released', release, incarnation } }]
-      : []
     try {
-      await lane.start([...released, ...definition.configure.map(({ to, type, values }) => ({ to, event: { ...values, type } }))])
+      await lane.start(firstEvents(definition, { release, incarnation }, disagreement))
     } catch (error) {
       lane.drop(`it could not be started: ${textOf(error)}`)
       throw error
@@ -292,8 +294,13 @@ export class Host {
   ): Promise<Submitted> {
     if (this.#draining) return { outcome: 'draining' }
     const kind: OrderKind | undefined = this.#options.definition.orders[order.order]
-    if (!kind && !['pause', 'resume', 'accept-loss'].includes(order.order)) {
+    if (!kind && !this.ownOrders.includes(order.order)) {
       return { outcome: 'refused', code: 'unknown_order', message: `${this.service} takes no order ${order.order}` }
+    }
+    const distrusted = order.order === 'arm' ? this.lanes().find(({ disagreement }) => disagreement !== null) : undefined
+    if (distrusted?.disagreement) {
+      const { lane, disagreement } = distrusted
+      return { outcome: 'refused', code: 'STATE_DISAGREES', message: `lane ${lane}: ${disagreement.detail}; only after an order reconcile` }
     }
     // In memory and at once, before the row: a disarm must hold even where it cannot be written.
     if (kind?.shutsGate) this.#shutGate(null)
@@ -401,10 +408,18 @@ export class Host {
     return this.#draining !== null
   }
 
-  /** `paused` when a lane of ours is; the process's own phase otherwise. */
+  /** `paused` when a lane of ours is, `recovering` while the store is not trusted; the process's own phase otherwise. */
   get lifecycle(): string {
     const phase = String(this.#life.value)
-    return phase === 'running' && [...this.#lanes.values()].some((lane) => lane.describe().paused) ? 'paused' : phase
+    if (phase !== 'running') return phase
+    const lanes = this.lanes()
+    if (lanes.some(({ paused }) => paused)) return 'paused'
+    return lanes.some(({ disagreement }) => disagreement !== null) ? 'recovering' : phase
+  }
+
+  /** Orders that the runtime takes by itself, for every service. */
+  get ownOrders(): readonly string[] {
+    return ['pause', 'resume', 'accept-loss', ...(this.#options.fence ? ['reconcile'] : [])]
   }
 
   get lostEpochs(): number {
@@ -460,6 +475,23 @@ export class Host {
   #lives(event: { type: string }): void {
     if (this.#life.status === 'active') this.#life = this.#lifeMachine.turn(this.#life, event).state
   }
+}
+
+/** What a lane hears first from each new owner. */
+const firstEvents = (
+  { gate, configure }: ServiceDefinition,
+  running: { release: string; incarnation: string },
+  disagreement: string | null,
+): { to: Address; event: PlainEvent }[] => {
+  const arm = gate ? [{ kind: gate.kind, key: 'arm' }] : []
+  return [
+    ...arm.map((to) => ({ to, event: { type: 'released', ...running } })),
+    // An arm that came back with the store is nobody's any more.
+    ...(disagreement === null
+      ? []
+      : arm.map((to) => ({ to, event: { type: 'order.disarm', by: 'fence', reason: disagreement, order_id: '' } }))),
+    ...configure.map(({ to, type, values }) => ({ to, event: { ...values, type } })),
+  ]
 }
 
 const watchedOf = ({ configure, orders, gate, watch }: ServiceDefinition): Address[] => {

@@ -11,7 +11,7 @@ import { Mailbox } from './mailbox.ts'
 import type { LaneMemory } from './memory.ts'
 import { addressOf, remember } from './memory.ts'
 import { Outbox, unpackOutbox } from './outbox.ts'
-import type { Batch, BusReader, BusRecord, Clock, Halt, LaneStore, Log, MessageBus, Meter, OrderRow } from './ports.ts'
+import type { Batch, BusReader, BusRecord, Clock, Halt, LaneStore, Log, MessageBus, Meter, OrderRow, StoreFence } from './ports.ts'
 import { receive } from './receive.ts'
 import type { Start } from './recovering.ts'
 import type { ServiceDefinition, Tables } from './service.ts'
@@ -38,6 +38,9 @@ export interface LaneOptions {
   readonly watch: readonly Address[]
   readonly cacheBytes: number
   readonly timerWindow: number
+  readonly fence?: StoreFence
+  /** why the store is not trusted; nothing `ask first` leaves, and nothing is armed, until a person has reconciled */
+  readonly disagreement: string | null
   /** The lane is no longer ours, or never will work here; it has already stopped. */
   readonly onLost: (lane: number, why: string) => void
   readonly onWentBack: (at: { lane: number; incarnation: string }, why: string) => void
@@ -97,6 +100,7 @@ export class Lane {
   #poison: { item: Item; why: string } | null = null
   #armed = false
   #gateShut: GateShut | null = null
+  #disagreement: { detail: string; since_ms: number } | null
   #heldForWater = false
   #loop: Promise<void> = Promise.resolve()
   lastCommitMs = 0
@@ -110,6 +114,7 @@ export class Lane {
     this.committedTurn = recovered.lane.turn
     this.#storedPublished = recovered.lane.published
     this.#entered = start.entered
+    this.#disagreement = options.disagreement === null ? null : { detail: options.disagreement, since_ms: options.clock.wallMs() }
     this.#workTopics = (Object.keys(options.definition.inputs) as TopicName[]).filter((topic) => topics[topic].work)
     this.#fixed = new Set([LIFECYCLE, ...options.watch].map(addressOf))
     this.#memory = { ...remember(recovered, options.cacheBytes, this.#fixed), halted: start.halted }
@@ -497,6 +502,8 @@ export class Lane {
     if (order.expiresAtMs !== null && order.expiresAtMs < draft.nowMs) return { outcome: 'expired' }
     const { order: name, ...rest } = order.body
     if (name === 'accept-loss') return this.#acceptLoss(draft)
+    if (name === 'reconcile') return this.#reconcile()
+    if (name === 'arm' && this.#disagreement) return { outcome: 'refused', detail: this.#disagreement.detail }
     const own = name === 'pause' || name === 'resume'
     const kind = own ? { to: LIFECYCLE, type: `order.${name}` } : this.#options.definition.orders[name]
     if (!kind) return { outcome: 'refused', detail: `${this.#options.service} knows no order ${name}` }
@@ -578,6 +585,20 @@ export class Lane {
       if (!this.#isHeld(topic)) this.#options.reader.resume(this.lane, topic, this.#memory.inputs.get(topic)?.next)
     }
     return { outcome: 'taken', detail: `${halted.topic} goes on at ${next}` }
+  }
+
+  /** An operator takes the store as it is. Remembered before it is committed: the lane's own epoch fences what could come between. */
+  #reconcile(): { outcome: string; detail?: string } {
+    if (!this.#disagreement) return { outcome: 'taken', detail: 'nothing disagrees' }
+    const { fence } = this.#options
+    try {
+      const { lane, epoch, incarnation, turn } = this.#memory
+      fence?.accept({ lane, epoch, incarnation, turn })
+    } catch (error) {
+      return { outcome: 'refused', detail: textOf(error) }
+    }
+    this.#disagreement = null
+    return { outcome: 'taken' }
   }
 
   // --- commit and release ---
@@ -711,7 +732,7 @@ export class Lane {
 
   #refusal(notAfterMs: number | null): Refusal {
     if (!this.#isOpen() || !this.#options.leaseIsFresh()) return 'lease'
-    if (this.#options.definition.gate && (!this.#armed || this.#gateShut)) return 'disarmed'
+    if (this.#options.definition.gate && (!this.#armed || this.#gateShut || this.#disagreement)) return 'disarmed'
     if (notAfterMs !== null && this.#options.clock.wallMs() > notAfterMs) return 'too late'
     return null
   }
@@ -732,6 +753,7 @@ export class Lane {
       batch: this.#memory.batch,
       paused: this.#paused,
       halted,
+      disagreement: this.#disagreement,
       mailbox: this.#mailbox.length,
       timers: timers.size,
       effects: [...effects.values()].map(({ name, state }) => ({ name, state })),
@@ -771,6 +793,8 @@ export interface LaneView {
   readonly batch: number
   readonly paused: boolean
   readonly halted: Halt | null
+  /** the store is not what this service remembers beside it */
+  readonly disagreement: { readonly detail: string; readonly since_ms: number } | null
   readonly mailbox: number
   readonly timers: number
   readonly effects: readonly { name: string; state: string }[]

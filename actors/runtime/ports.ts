@@ -275,6 +275,22 @@ export interface LaneStore {
   close(): Promise<void>
 }
 
+/** A lane as its new owner has it; `turn` is its last committed one. */
+export interface LaneTaken {
+  readonly lane: number
+  readonly epoch: number
+  readonly incarnation: string
+  readonly turn: number
+}
+
+/** A memory beside the store, which tells a store that was put back, or another one, from the one that was worked on. */
+export interface StoreFence {
+  /** Called when a lane was taken, before its first turn. Null: the store is what it was; else why it is not. Does not throw. */
+  taken(lane: LaneTaken): string | null
+  /** A person takes the store as it is. @throws it cannot be remembered */
+  accept(lane: LaneTaken): void
+}
+
 // --- bus -------------------------------------------------------------------------------------------------------------
 
 export interface BusRecord {

@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import type { Host } from '#actors/runtime/host.ts'
 import type { HostState, HostView, OrderRoute } from '#control/host-view.ts'
 import type { TopicName } from '#machines/contracts/topics.ts'
@@ -12,7 +13,7 @@ interface ViewOptions {
   readonly host: Host
   readonly service: Service
   readonly release: string
-  readonly reads: ActorReads
+  readonly reads: () => Promise<ActorReads>
   /** the service's own counts, beside the host's */
   readonly counters: ReadonlyMap<string, number>
   readonly drain: (why: string) => Promise<void>
@@ -34,12 +35,10 @@ export const hostView = (options: ViewOptions): HostView => {
       await drain(`ordered by ${by}: ${reason}`)
       setImmediate(onDrained)
     },
-    orders: Object.entries(definition.orders).map(([name, { route, summary, schema }]): OrderRoute => ({
-      name,
-      ...route,
-      summary,
-      schema,
-    })),
+    orders: [
+      ...Object.entries(definition.orders).map(([name, { route, summary, schema }]): OrderRoute => ({ name, ...route, summary, schema })),
+      ...REPAIRS.filter(({ name }) => host.ownOrders.includes(name)),
+    ],
     machines: () =>
       [...host.machines].map(([kind, machine]) => ({
         kind,
@@ -48,8 +47,8 @@ export const hostView = (options: ViewOptions): HostView => {
         config: machine.config as object,
         mermaid: machine.mermaid(),
       })),
-    actors: (query) => reads.actors({ service: host.service, ...query }),
-    actor: (kind, key) => reads.actor(host.service, kind, key),
+    actors: async (query) => (await reads()).actors({ service: host.service, ...query }),
+    actor: async (kind, key) => (await reads()).actor(host.service, kind, key),
     reading: async (path) => {
       const order = Object.values(definition.orders).find(({ route }) => route.method === 'PUT' && route.path === path)
       const found = order && host.actor(order.to.kind, order.to.key)[0]
@@ -57,6 +56,25 @@ export const hostView = (options: ViewOptions): HostView => {
     },
   }
 }
+
+const nothing = z.strictObject({})
+/** Orders of the runtime itself, for a person who has looked. */
+const REPAIRS: readonly OrderRoute[] = [
+  {
+    name: 'accept-loss',
+    method: 'POST',
+    path: '/accept-loss',
+    summary: 'A halted input goes on at what its log still has',
+    schema: nothing,
+  },
+  {
+    name: 'reconcile',
+    method: 'POST',
+    path: '/reconcile',
+    summary: 'The database is right as it is; arming is allowed again',
+    schema: nothing,
+  },
+]
 
 const notReady = (host: Host): string[] => {
   if (host.draining) return ['draining']
@@ -79,7 +97,12 @@ const describe = ({ host, service, release, counters }: ViewOptions): HostState 
   const halted = lanes.flatMap(({ lane, halted: halt }) =>
     halt ? [{ code: halt.code, since: new Date(halt.since_ms).toISOString(), detail: `lane ${lane}: ${halt.detail}` }] : [],
   )
-  const blocked = [...halted, ...(own.blocked ?? [])]
+  const disagreeing = lanes.flatMap(({ lane, disagreement }) =>
+    disagreement
+      ? [{ code: 'STATE_DISAGREES', since: new Date(disagreement.since_ms).toISOString(), detail: `lane ${lane}: ${disagreement.detail}` }]
+      : [],
+  )
+  const blocked = [...halted, ...disagreeing, ...(own.blocked ?? [])]
   const topics = [...Object.keys(service.definition.inputs), ...Object.keys(service.definition.follows ?? {})] as TopicName[]
   const lastCommitMs = host.lastCommitMs()
   return {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import type { FeedRecord } from '#actors/runtime/feed-source.ts'
 import { Host } from '#actors/runtime/host.ts'
-import type { Meter } from '#actors/runtime/ports.ts'
+import type { Meter, StoreFence } from '#actors/runtime/ports.ts'
 import type { CommonEnv } from '#actors/runtime/service-env.ts'
 import { systemClock } from '#actors/runtime/system-clock.ts'
 import type { ActorKind, ServiceDefinition, Tables } from '#actors/runtime/service.ts'
@@ -16,7 +16,7 @@ import { makeRegistry, metrics } from '#control/telemetry/metrics.ts'
 import { lifecycleMachine } from '#machines/lifecycle/machine.ts'
 import type { Address } from '#machines/contracts/stamp.ts'
 import { laneStore } from '#storage/lane-store.ts'
-import { storeReads } from '#storage/reads.ts'
+import type { StoreReads } from '#storage/reads.ts'
 import { hostView } from './host-view.ts'
 
 /** What a service may do with its own host. Usable once the host runs; before, events go nowhere and actors are unknown. */
@@ -38,6 +38,8 @@ export interface ServiceContext {
 }
 
 export interface Service {
+  /** A memory beside the database; see `StoreFence`. */
+  readonly fence?: StoreFence
   /** `lifecycle` is added to its kinds. */
   readonly definition: ServiceDefinition
   /** Opens the service's own connections; called once the host runs. */
@@ -113,7 +115,10 @@ export const runService = async <E extends CommonValues>(options: {
     ended(1)
   }
   const store = laneStore({ connectionString: env.DATABASE_URL, applicationName: name, log })
-  const reads = storeReads({ connectionString: env.DATABASE_URL })
+  // slonik takes 14 MB and is loaded when somebody first asks for a stored actor.
+  let opened: Promise<StoreReads> | null = null
+  const reads = (): Promise<StoreReads> =>
+    (opened ??= import('#storage/reads.ts').then(({ storeReads }) => storeReads({ connectionString: env.DATABASE_URL })))
   const bus = kafkaBus({ brokers: env.KAFKA_BROKERS, clientId: `${name}-${process_.slice(0, 8)}`, log })
   try {
     const service = await options.build(env, context)
@@ -132,6 +137,7 @@ export const runService = async <E extends CommonValues>(options: {
       wantedLanes: env.LANES,
       url: () => url,
       onBroken: broken,
+      ...(service.fence ? { fence: service.fence } : {}),
     })
     let ending: Promise<void> | null = null
     const running = host
@@ -156,7 +162,7 @@ export const runService = async <E extends CommonValues>(options: {
     url = control.url
     const end = async (): Promise<void> => {
       await control.close()
-      await Promise.allSettled([bus.close(), store.close(), reads.close()])
+      await Promise.allSettled([bus.close(), store.close(), opened?.then((open) => open.close())])
       log.info({ event: 'host.drained' }, 'drained')
       ended(0)
     }

@@ -4,7 +4,7 @@ import type { Answer, Client } from './client.ts'
 import { stateIn } from './client.ts'
 import { CliFailure } from './failure.ts'
 
-export type OrderName = 'arm' | 'disarm' | 'pause' | 'resume' | 'drain'
+export type OrderName = 'arm' | 'disarm' | 'pause' | 'resume' | 'drain' | 'reconcile' | 'accept-loss'
 
 /**
  * Gives one order and makes sure that what it ordered is so: "the order was taken" is not "it is armed".
@@ -68,6 +68,10 @@ const contradiction = (name: Exclude<OrderName, 'drain'>, state: HostState): str
       return state.lifecycle === 'paused' ? null : `its lifecycle is ${state.lifecycle}`
     case 'resume':
       return state.lifecycle === 'paused' ? 'it is still paused' : null
+    case 'reconcile':
+      return state.blocked.some(({ code }) => code === 'STATE_DISAGREES') ? `it still disagrees${because(state)}` : null
+    case 'accept-loss':
+      return state.lanes.some((lane) => 'halted' in lane && lane.halted !== null) ? `a lane is still halted${because(state)}` : null
   }
 }
 

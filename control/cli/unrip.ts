@@ -57,8 +57,9 @@ const commands = (world: World): Command => {
     .exitOverride()
     .configureOutput({ writeOut: world.out, writeErr: world.err })
     .showHelpAfterError('(unrip --help shows the commands)')
-  const add = (usage: string, says: string): Command =>
-    program.command(usage).description(says).option('--json', 'one JSON object on stdout')
+  const add = (usage: string, says: string, under = program): Command =>
+    under.command(usage).description(says).option('--json', 'one JSON object on stdout')
+  const lanes = program.command('lanes').description('orders about lanes')
   const print = (json: true | undefined, value: object, text: () => string): void =>
     world.out(`${json ? JSON.stringify(value, null, 2) : text()}\n`)
 
@@ -72,7 +73,7 @@ const commands = (world: World): Command => {
     })
 
   for (const [name, says] of Object.entries(ORDERS) as [OrderName, string][])
-    add(`${name} [service]`, says)
+    add(`${name} [service]`, says, name === 'accept-loss' ? lanes : program)
       .requiredOption('--by <who>', 'who orders it; journalled', filled)
       .requiredOption('--reason <why>', 'why; journalled', filled)
       .option('--url <url>', 'the service at this address')
@@ -157,9 +158,19 @@ const ORDERS: Readonly<Record<OrderName, string>> = {
   pause: 'take no new work; results, timers and orders go on',
   resume: 'take new work again',
   drain: 'finish what is under way, give the lanes back and end',
+  reconcile: 'the database is right as it is, though EXECUTOR_STATE_DIR remembers another; arming is allowed again',
+  'accept-loss': 'what a halted input has lost is lost; it goes on at what its log still has',
 }
 
-const DONE: Readonly<Record<OrderName, string>> = { arm: 'armed', disarm: 'disarmed', pause: 'paused', resume: 'resumed', drain: 'drained' }
+const DONE: Readonly<Record<OrderName, string>> = {
+  arm: 'armed',
+  disarm: 'disarmed',
+  pause: 'paused',
+  resume: 'resumed',
+  drain: 'drained',
+  reconcile: 'reconciled',
+  'accept-loss': 'goes on',
+}
 
 const usage = (message: string): never => {
   throw new InvalidArgumentError(message)

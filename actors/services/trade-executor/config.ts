@@ -27,6 +27,9 @@ export const Env = z
       .describe('the token id of EURe'),
     EXECUTOR_ANSWER_TIMEOUT_MS: positive.default(5_000).describe('silence longer than this is UNCERTAIN'),
     EXECUTOR_NONCE_KEEP_MS: positive.default(259_200_000).describe("how long after the offer's deadline its nonce stays readable on chain"),
+    EXECUTOR_STATE_DIR: words
+      .optional()
+      .describe('a directory of this deployment; where set, a file there refuses arming over a database that was put back or exchanged'),
     STRICT_AUDIT: z
       .stringbool()
       .default(true)

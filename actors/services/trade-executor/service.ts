@@ -8,6 +8,7 @@ import { authority, loadSigning } from './authority.ts'
 import type { Env } from './config.ts'
 import { describe } from './describe.ts'
 import { sendOfferEffect } from './effects.ts'
+import { storeFence } from './fence.ts'
 
 /** The executor on its own relay connection: it answers quotes there, and hears there of settlements. */
 export const build = async (env: Env, context: ServiceContext): Promise<Service> => {
@@ -47,6 +48,7 @@ export const build = async (env: Env, context: ServiceContext): Promise<Service>
   await rights.refresh()
 
   return {
+    fence: storeFence(env.EXECUTOR_STATE_DIR),
     definition: definition(env, { nowMs, authority: rights.state, account_id: signing.account_id, sendOffer: sendOffer.kind }),
     start: () => {
       rights.start()

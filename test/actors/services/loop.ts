@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { Host } from '#actors/runtime/host.ts'
-import type { Clock, OutRecord } from '#actors/runtime/ports.ts'
+import type { Clock, OutRecord, StoreFence } from '#actors/runtime/ports.ts'
 import type { ServiceDefinition } from '#actors/runtime/service.ts'
 import { definition as strategyDefinition } from '#actors/services/strategy-engine/actors.ts'
 import { Env as StrategyEnv } from '#actors/services/strategy-engine/config.ts'
@@ -40,7 +40,7 @@ export class Loop {
     await this.run(executor, release)
   }
 
-  async run(definition: ServiceDefinition, release = 'r1'): Promise<void> {
+  async run(definition: ServiceDefinition, release = 'r1', fence?: StoreFence): Promise<void> {
     const warn = (_: object, text: string): void => void this.warnings.push(text)
     const lifecycle = { machine: lifecycleMachine, version: 1, input: () => ({ of: 'lane' }) }
     const host = new Host({
@@ -56,6 +56,7 @@ export class Loop {
       wantedLanes: LANES,
       url: () => 'http://127.0.0.1:1',
       onBroken: (error) => void this.warnings.push(error.message),
+      ...(fence ? { fence } : {}),
     })
     this.hosts[definition.name] = host
     await host.start()
