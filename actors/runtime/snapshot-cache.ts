@@ -25,7 +25,8 @@ export class SnapshotCache {
   /** @param fixed addresses that never leave memory */
   constructor(maxBytes: number, fixed: ReadonlySet<string>) {
     this.#fixed = fixed
-    this.#lru = new LRUCache({ maxSize: maxBytes, sizeCalculation: ({ bytes }) => Math.max(1, bytes + OVERHEAD_BYTES) })
+    // At most the whole: what is larger than the cache would not be kept at all, and a loaded actor would look like a new one.
+    this.#lru = new LRUCache({ maxSize: maxBytes, sizeCalculation: ({ bytes }) => Math.min(maxBytes, bytes + OVERHEAD_BYTES) })
   }
 
   get(address: string): CachedActor | undefined {

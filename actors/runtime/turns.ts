@@ -279,8 +279,9 @@ export class Turns {
       payload,
       raw: raw ?? {},
     })
-    if (text.length > RECORD_BYTES)
-      throw new EventRefused(`its ${output.topic} record has ${text.length} characters, above ${RECORD_BYTES}`)
+    // No character takes more than three bytes; only a long text is measured.
+    const bytes = text.length * 3 > RECORD_BYTES ? Buffer.byteLength(text) : text.length
+    if (bytes > RECORD_BYTES) throw new EventRefused(`its ${output.topic} record has ${bytes} bytes, above ${RECORD_BYTES}`)
     return { topic: output.topic, partition: this.#options.partitionOf(contract.laneKey(payload)), key: contract.key(payload), text }
   }
 
@@ -378,13 +379,11 @@ export class Turns {
     const actor: CachedActor = { state, sequence, bytes: before?.bytes ?? 400, baseDay: draft.day }
     const address = addressOf(to)
     this.#memory.cache.changed(address, actor)
-    const row = (): ActorRow => ({
-      ...to,
-      sequence,
-      status: state.status,
-      body: machine.store(state, sequence),
-      endedAtMs: state.status === 'done' ? draft.nowMs : null,
-    })
+    const row = (): ActorRow => {
+      const body = machine.store(state, sequence)
+      actor.bytes = body.length
+      return { ...to, sequence, status: state.status, body, endedAtMs: state.status === 'done' ? draft.nowMs : null }
+    }
     draft.touched.set(address, { address: to, actor, row })
   }
 
