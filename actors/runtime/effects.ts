@@ -200,8 +200,10 @@ export class EffectRunner {
       open,
       this.#read(open).finally(() => {
         this.#reads--
-        const next = this.#queue.shift()
-        if (next && this.#open.has(next.row.effect)) this.#startRead(next)
+        // Those that were stopped while they waited take nobody's place.
+        let next = this.#queue.shift()
+        while (next && !this.#open.has(next.row.effect)) next = this.#queue.shift()
+        if (next) this.#startRead(next)
       }),
     )
   }

@@ -20,9 +20,9 @@ export class Marks {
   }
 
   judge(topic: string, source: string, incarnation: string, position: number, input: InputRow): Verdict {
+    if (isLaneSource(source) && incarnation < (this.#newest.get(`${topic}\n${source}`) ?? '')) return { verdict: 'outdated' }
     const row = this.#rows.get(keyOf(topic, source, incarnation))
     if (!row) {
-      if (isLaneSource(source) && incarnation < (this.#newest.get(`${topic}\n${source}`) ?? '')) return { verdict: 'outdated' }
       const drawnMs = drawnAtMs(incarnation)
       const mayStartHere = input.entered > 0 && drawnMs !== null && drawnMs < input.enteredAtMs
       return position === 1 || mayStartHere ? { verdict: 'take' } : { verdict: 'gap', expected: 1 }

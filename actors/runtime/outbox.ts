@@ -70,6 +70,7 @@ export class Outbox {
   }
 
   add(batch: number, incarnation: string, emitted: readonly Emitted[]): void {
+    if (emitted.length === 0) return
     const records = emitted.map((record) => this.#outRecord(record, incarnation))
     const bytes = records.reduce((sum, { value }) => sum + value.length, 0)
     this.waitingBytes += bytes
