@@ -205,7 +205,7 @@ try {
     for (const name of ONLY) rows[name]!.push(await RUNS[name]!(name === 'ours' ? url : postgres.adminUrl, postgres.pid(), round))
   }
   process.stdout.write(`commit: ${ACTORS} actors, ${EVENTS_AN_ACTOR} events each, ${ROUNDS} rounds; median (least to most)\n`)
-  for (const [name, results] of Object.entries(rows).filter(([, measured]) => measured.length > 0)) {
+  for (const [name, results] of Object.entries(rows).filter(([, done]) => done.length > 0)) {
     process.stdout.write(
       `  ${name.padEnd(6)} ${spread(results.map((r) => r.perSecond)).padEnd(28)} transitions/s  ${spread(
         results.map((r) => r.cpuMicros),
