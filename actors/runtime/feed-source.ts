@@ -3,7 +3,7 @@ import type { TopicName } from '#machines/contracts/topics.ts'
 import { topics } from '#machines/contracts/topics.ts'
 import { SCHEMA_VERSION } from '#machines/contracts/envelope.ts'
 import type { Emitted } from './outbox.ts'
-import { Outbox } from './outbox.ts'
+import { bytesOf, Outbox, RECORD_BYTES } from './outbox.ts'
 import type { Clock, Log, MessageBus } from './ports.ts'
 
 export interface FeedRecord {
@@ -54,7 +54,7 @@ export class FeedSource {
     this.#outbox = new Outbox({ ...options, source: this.source, published: 0, onPublished: () => {} })
   }
 
-  /** False: dropped and counted, because Kafka has not taken what already waits. */
+  /** False: dropped and counted, because Kafka has not taken what already waits, or would never take one of these for its size. */
   publish(records: readonly FeedRecord[]): boolean {
     if (this.#outbox.waitingBytes > WAITING_LIMIT_BYTES) {
       this.dropped += records.length
@@ -62,30 +62,38 @@ export class FeedSource {
     }
     const ids = records.map(() => `${this.#incarnation}:${++this.#sequence}`)
     const ingested_at = new Date(this.#clock.wallMs()).toISOString()
+    const texts = records.map((record, index) =>
+      JSON.stringify({
+        event_id: ids[index],
+        event_type: topics[record.topic].event_type,
+        venue: record.venue,
+        source: this.#service,
+        schema_version: SCHEMA_VERSION,
+        observed_at: record.observed_at,
+        ingested_at,
+        correlation_id: record.correlation_id,
+        causation_id: record.causedBy === undefined ? null : (ids[record.causedBy] ?? null),
+        payload: record.payload,
+        raw: record.raw,
+      }),
+    )
+    if (texts.some((text) => bytesOf(text) > RECORD_BYTES)) {
+      this.dropped += records.length
+      return false
+    }
     this.#outbox.add(
       0,
       this.#incarnation,
-      records.map((record, index): Emitted => {
-        const contract = topics[record.topic] as { event_type: string; key: (p: object) => string; laneKey: (p: object) => string }
-        const partition = this.#partitionOf(contract.laneKey(record.payload))
-        const text = JSON.stringify({
-          event_id: ids[index],
-          event_type: contract.event_type,
-          venue: record.venue,
-          source: this.#service,
-          schema_version: SCHEMA_VERSION,
-          observed_at: record.observed_at,
-          ingested_at,
-          correlation_id: record.correlation_id,
-          causation_id: record.causedBy === undefined ? null : (ids[record.causedBy] ?? null),
-          payload: record.payload,
-          raw: record.raw,
-        })
-        return { topic: record.topic, partition, key: contract.key(record.payload), position: this.#next(record.topic, partition), text }
-      }),
+      records.map((record, index) => this.#numbered(record, texts[index]!)),
     )
     this.published += records.length
     return true
+  }
+
+  #numbered({ topic, payload }: FeedRecord, text: string): Emitted {
+    const contract = topics[topic] as { key: (p: object) => string; laneKey: (p: object) => string }
+    const partition = this.#partitionOf(contract.laneKey(payload))
+    return { topic, partition, key: contract.key(payload), position: this.#next(topic, partition), text }
   }
 
   drained(): Promise<void> {

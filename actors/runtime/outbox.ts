@@ -30,6 +30,11 @@ export const unpackOutbox = (blob: Uint8Array): Emitted[] => {
   })
 }
 
+/** What one record may weigh; Kafka would refuse a larger one for ever. */
+export const RECORD_BYTES = 256 * 1024
+/** Of a text in UTF-8, exact where it matters: no character takes more than three bytes, so only a long text is measured. */
+export const bytesOf = (text: string): number => (text.length * 3 > RECORD_BYTES ? Buffer.byteLength(text) : text.length)
+
 /** Kafka's default limit is 1 MiB a record batch and partition; half of it leaves room for headers. */
 const PIECE_BYTES = 512 * 1024
 const RETRY_MS = 250

@@ -14,13 +14,13 @@ import type { PlainEvent } from './mailbox.ts'
 import type { LaneMemory } from './memory.ts'
 import { addressOf } from './memory.ts'
 import type { Emitted } from './outbox.ts'
+import { bytesOf, RECORD_BYTES } from './outbox.ts'
 import type { ActorRow, EffectRow, JournalRow, TimerRow } from './ports.ts'
 import type { ServiceDefinition, Tables } from './service.ts'
 import type { CachedActor } from './snapshot-cache.ts'
 import type { Machine, Output } from './xstate.ts'
 
 const CASCADE_DEPTH = 64
-const RECORD_BYTES = 256 * 1024
 const WAITING_LIMIT = 10_000
 
 export interface TurnsOptions {
@@ -279,8 +279,7 @@ export class Turns {
       payload,
       raw: raw ?? {},
     })
-    // No character takes more than three bytes; only a long text is measured.
-    const bytes = text.length * 3 > RECORD_BYTES ? Buffer.byteLength(text) : text.length
+    const bytes = bytesOf(text)
     if (bytes > RECORD_BYTES) throw new EventRefused(`its ${output.topic} record has ${bytes} bytes, above ${RECORD_BYTES}`)
     return { topic: output.topic, partition: this.#options.partitionOf(contract.laneKey(payload)), key: contract.key(payload), text }
   }
