@@ -575,14 +575,16 @@ export class Lane {
     if (!end || !input) return { outcome: 'refused', detail: `${halted.topic} is not there` }
     const isAnother = halted.code === 'TOPIC_RECREATED' || input.next < end.low || input.next > end.high
     const next = isAnother ? end.low : input.next
-    const moved = { ...input, next }
+    // As if the lane had entered here: a source whose first record is among what is lost may begin anywhere, too.
+    const moved = { ...input, next, entered: Math.max(1, next), enteredAtMs: draft.nowMs }
     this.#memory.inputs.set(halted.topic, moved)
     draft.inputs.set(halted.topic, moved)
     for (const row of this.#memory.marks.letJump(halted.topic)) draft.marks.set(`${row.topic}\n${row.source}\n${row.incarnation}`, row)
     this.#memory.halted = null
     draft.halted = null
-    for (const topic of [halted.topic, ...this.#workTopics]) {
-      if (!this.#isHeld(topic)) this.#options.reader.resume(this.lane, topic, this.#memory.inputs.get(topic)?.next)
+    // All of them: a second input may have met its own gap while the lane was halted for the first, and will meet it again.
+    for (const [topic, { next: from }] of this.#memory.inputs) {
+      if (!this.#isHeld(topic)) this.#options.reader.resume(this.lane, topic, from)
     }
     return { outcome: 'taken', detail: `${halted.topic} goes on at ${next}` }
   }
@@ -670,9 +672,10 @@ export class Lane {
       try {
         const recovered = await store.recover(service, this.lane, this.epoch, timerWindow)
         if (!this.#isOpen()) return
-        const { halted } = this.#memory
+        // A halt that is not stored yet stays one; an accepted loss that was refused with its batch is a halt again.
+        const halted = this.#memory.halted ?? recovered.lane.halted
         this.#memory = { ...remember(recovered, cacheBytes, this.#fixed), halted }
-        this.#unstoredHalt = halted !== null || recovered.lane.halted !== null
+        this.#unstoredHalt = halted !== recovered.lane.halted
         for (const input of this.#entered) this.#memory.inputs.set(input.topic, input)
         this.#turns = this.#newTurns()
         return await this.#turns.prefetch([LIFECYCLE, ...this.#options.watch])
@@ -705,7 +708,7 @@ export class Lane {
     }
     for (const release of draft.released) release()
     this.#entered = this.#entered.filter(({ topic }) => !draft.inputs.has(topic))
-    if (draft.halted !== undefined) this.#unstoredHalt = false
+    if (draft.halted !== undefined && draft.halted === this.#memory.halted) this.#unstoredHalt = false
     if (draft.inputs.size > 0)
       reader.commit(this.lane, Object.fromEntries([...draft.inputs.values()].map(({ topic, next }) => [topic, next])))
     for (const { outcome } of batch.journal) meter.count('unrip_turns_total', 1, { outcome: OUTCOMES[outcome] })
