@@ -126,7 +126,11 @@ export class Lane {
       bus: options.bus,
       clock: options.clock,
       log: options.log,
-      onPublished: () => this.#positionMoved(),
+      onPublished: () => {
+        this.#positionMoved()
+        // What waited because too much was waiting for Kafka may go on.
+        if (this.#mailbox.length > 0) this.#wakeUp()
+      },
     })
     this.#effects = new EffectRunner({
       definition: options.definition,
@@ -297,11 +301,11 @@ export class Lane {
   }
 
   async #sleep(): Promise<void> {
-    this.#notifyIdle()
     if (this.#woken) {
       this.#woken = false
       return
     }
+    this.#notifyIdle()
     this.#armTimer()
     await new Promise<void>((resolve) => (this.#wake = resolve))
     this.#wake = () => {}
@@ -355,7 +359,12 @@ export class Lane {
 
   #notComputed(draft: Draft, error: unknown): 'refused' | null {
     if (!this.#isOpen()) return null
-    if (!(error instanceof LaneReset) && !storeCode(error)) this.#refusedFor(draft, textOf(error))
+    const code = storeCode(error)
+    if (code === 'broken_contract') {
+      this.#broken(`batch ${draft.batch}`, error)
+      return null
+    }
+    if (!(error instanceof LaneReset) && !code) this.#refusedFor(draft, textOf(error))
     this.#mailbox.putBack(draft.items)
     return 'refused'
   }
@@ -638,13 +647,18 @@ export class Lane {
             this.drop(textOf(error))
             return 'lost'
           default:
-            this.#options.onBroken(new HostBroken(`lane ${service}/${this.lane} batch ${batch.batch}: ${textOf(error)}`, { cause: error }))
-            this.drop('the store refused what it must take')
+            this.#broken(`batch ${batch.batch}`, error)
             return 'lost'
         }
       }
     }
     return 'lost'
+  }
+
+  #broken(what: string, error: unknown): void {
+    const { service, onBroken } = this.#options
+    onBroken(new HostBroken(`lane ${service}/${this.lane}, ${what}: ${textOf(error)}`, { cause: error }))
+    this.drop('the store refused what it must take')
   }
 
   /** Before the next batch's first turn: the memory's turn is this draft's last. */
@@ -681,6 +695,7 @@ export class Lane {
         return await this.#turns.prefetch([LIFECYCLE, ...this.#options.watch])
       } catch (error) {
         if (storeCode(error) === 'stale_epoch') return this.drop(textOf(error))
+        if (storeCode(error) === 'broken_contract') return this.#broken('its recovery', error)
         log.warn({ event: 'lane.recover_failed', lane: this.lane }, textOf(error))
         await new Promise<void>((resolve) => clock.after(RETRY_MS * 4, resolve))
       }
