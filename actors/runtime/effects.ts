@@ -1,7 +1,8 @@
 import type { Draft } from './draft.ts'
 import { textOf } from './faults.ts'
 import type { EffectEnd, PlainEvent } from './mailbox.ts'
-import type { Clock, EffectRow, EffectState, Log } from './ports.ts'
+import { repeatedly, tagged } from './log.ts'
+import type { Clock, EffectRow, EffectState, Log, Meter } from './ports.ts'
 import type { EffectContext, EffectKind, ServiceDefinition } from './service.ts'
 import { effectBody } from './turns.ts'
 
@@ -18,6 +19,8 @@ interface Open {
   readonly abort: AbortController
   phase: 'sending' | 'held' | 'waiting' | 'asking'
   hurryUntilMs: number
+  /** questions in a row that the oracle did not answer */
+  silences: number
   cancelTimer: () => void
 }
 
@@ -40,6 +43,7 @@ export class EffectRunner {
   readonly #lane: number
   readonly #clock: Clock
   readonly #log: Log
+  readonly #meter: Meter
   readonly #refusal: (notAfterMs: number | null) => Refusal
   readonly #ended: (end: EffectEnd) => void
 
@@ -48,13 +52,15 @@ export class EffectRunner {
     lane: number
     clock: Clock
     log: Log
+    meter: Meter
     refusal: (notAfterMs: number | null) => Refusal
     ended: (end: EffectEnd) => void
   }) {
     this.#definition = options.definition
     this.#lane = options.lane
     this.#clock = options.clock
-    this.#log = options.log
+    this.#log = tagged(options.log, { component: 'effects', lane: options.lane })
+    this.#meter = options.meter
     this.#refusal = options.refusal
     this.#ended = options.ended
   }
@@ -119,14 +125,14 @@ export class EffectRunner {
   }
 
   #track(row: EffectRow): Open {
-    const open: Open = { row, abort: new AbortController(), phase: 'sending', hurryUntilMs: 0, cancelTimer: () => {} }
+    const open: Open = { row, abort: new AbortController(), phase: 'sending', hurryUntilMs: 0, silences: 0, cancelTimer: () => {} }
     this.#open.set(row.effect, open)
     return open
   }
 
   #run(open: Open, work: Promise<void>): void {
     const send = work.catch((error: unknown) => {
-      this.#log.error({ event: 'effect.broken', effect: open.row.effect, name: open.row.name }, textOf(error))
+      this.#log.error({ event: 'effect.broken', ...named(open.row) }, textOf(error))
     })
     this.#sends.add(send)
     void send.finally(() => this.#sends.delete(send))
@@ -137,14 +143,14 @@ export class EffectRunner {
   async #send(open: Open): Promise<void> {
     const { row } = open
     const handler = this.#handler(row.name, 'ask first')
-    const refusal = this.#refusal(row.notAfterMs)
+    const refusal = this.#gate(row)
     if (refusal === 'lease') {
       open.phase = 'held'
       return
     }
     if (refusal) return this.#notSent(open, refusal)
     open.phase = 'sending'
-    const said = await handler.send(effectBody(row).params, this.#context(open)).catch(
+    const said = await this.#timed(row.name, handler.send(effectBody(row).params, this.#context(open))).catch(
       // Whatever was thrown may have been thrown after the bytes left: silence, not "no".
       (error: unknown) => ({ answered: { kind: 'silence', reason: textOf(error) } }),
     )
@@ -166,8 +172,8 @@ export class EffectRunner {
     const { row } = open
     const handler = this.#handler(row.name, 'ask first')
     open.phase = 'asking'
-    const said = await handler.ask(effectBody(row).params, this.#context(open)).catch((error: unknown) => {
-      this.#log.warn({ event: 'effect.oracle_silent', effect: row.effect, name: row.name }, textOf(error))
+    const said = await this.#timed(`${row.name}.ask`, handler.ask(effectBody(row).params, this.#context(open))).catch((error: unknown) => {
+      repeatedly(this.#log, ++open.silences)({ event: 'effect.oracle_silent', silences: open.silences, ...named(row) }, textOf(error))
       return { answer: 'unknown' as const, as_of_ms: 0, detail: {} }
     })
     if (this.#closed || !this.#open.has(row.effect)) return
@@ -213,7 +219,7 @@ export class EffectRunner {
     const { params, invoke } = effectBody(row)
     const read = { effect: row.effect }
     try {
-      const answer = await this.#handler(row.name, 'idempotent').send(params, this.#context(open))
+      const answer = await this.#timed(row.name, this.#handler(row.name, 'idempotent').send(params, this.#context(open)))
       if (this.#closed || !this.#open.has(row.effect)) return
       this.#end(
         open,
@@ -258,7 +264,23 @@ export class EffectRunner {
       actor: { kind: open.row.kind, key: open.row.key },
       signal: open.abort.signal,
       nowMs: this.#clock.wallMs(),
-      mayStillSend: () => !this.#closed && this.#refusal(open.row.notAfterMs) === null,
+      mayStillSend: () => !this.#closed && this.#gate(open.row) === null,
+    }
+  }
+
+  /** The gate (E5); what it refuses is counted. */
+  #gate({ notAfterMs }: EffectRow): Refusal {
+    const refusal = this.#refusal(notAfterMs)
+    if (refusal) this.#meter.count('unrip_gate_refused_total', 1, { reason: refusal })
+    return refusal
+  }
+
+  async #timed<T>(effect: string, work: Promise<T>): Promise<T> {
+    const begun = this.#clock.monotonicMs()
+    try {
+      return await work
+    } finally {
+      this.#meter.observe('unrip_effect_duration_seconds', (this.#clock.monotonicMs() - begun) / 1_000, { effect })
     }
   }
 
@@ -269,6 +291,12 @@ export class EffectRunner {
     return handler as Extract<EffectKind, { mode: M }>
   }
 }
+
+const named = (row: EffectRow): object => ({
+  name: row.name,
+  execution_id: row.effect,
+  correlation_id: effectBody(row).cause?.correlation_id ?? null,
+})
 
 /** Writes the ledger's side of an end into the batch whose turn takes it. False: it is closed already, nothing to deliver. */
 export const closeInLedger = (draft: Draft, ledger: Map<string, EffectRow>, { row }: EffectEnd): boolean => {

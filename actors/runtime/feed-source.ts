@@ -4,7 +4,7 @@ import { topics } from '#machines/contracts/topics.ts'
 import { SCHEMA_VERSION } from '#machines/contracts/envelope.ts'
 import type { Emitted } from './outbox.ts'
 import { bytesOf, Outbox, RECORD_BYTES } from './outbox.ts'
-import type { Clock, Log, MessageBus } from './ports.ts'
+import type { Clock, Log, MessageBus, Meter } from './ports.ts'
 
 export interface FeedRecord {
   readonly topic: TopicName
@@ -44,6 +44,7 @@ export class FeedSource {
     bus: MessageBus
     clock: Clock
     log: Log
+    meter?: Meter
     partitionOf: (laneKey: string) => number
   }) {
     this.#service = options.service

@@ -5,7 +5,9 @@ import { FeedSource } from './feed-source.ts'
 import { textOf } from './faults.ts'
 import type { GateShut, LaneView } from './lane.ts'
 import { Lane, LIFECYCLE } from './lane.ts'
+import { tagged } from './log.ts'
 import type { PlainEvent } from './mailbox.ts'
+import type { Emitted } from './outbox.ts'
 import { Ownership } from './ownership.ts'
 import type { BusReader, Clock, LaneStore, Log, MessageBus, Meter, Recovered, Renewal, StoreFence } from './ports.ts'
 import { examine } from './recovering.ts'
@@ -33,6 +35,8 @@ export interface HostOptions {
   readonly onBroken: (error: Error) => void
   /** where it disagrees with the store, lanes neither send nor are armed until an order `reconcile` */
   readonly fence?: StoreFence
+  /** committed records of our lanes, about to be published; for the log. Must not throw */
+  readonly onEmitted?: (records: readonly Emitted[]) => void
   readonly cacheBytes?: number
   readonly timerWindow?: number
 }
@@ -86,7 +90,7 @@ export class Host {
 
   constructor(options: HostOptions) {
     const { definition } = options
-    this.#options = options
+    this.#options = { ...options, log: tagged(options.log, { component: 'host' }) }
     this.service = definition.name
     this.machines = new Map(Object.entries(definition.kinds).map(([kind, { machine, version }]) => [kind, runnable(machine, version)]))
     this.#codeHash = hash(
@@ -94,7 +98,7 @@ export class Host {
       JSON.stringify([...this.machines].map(([kind, { version, hash: structure }]) => [kind, version, structure])),
       'buffer',
     )
-    this.tables = new FollowedTables(definition.follows, options.log)
+    this.tables = new FollowedTables(definition.follows, tagged(options.log, { component: 'tables' }))
     this.source = new FeedSource({ ...options, service: this.service })
     const { kinds } = definition
     const life = this.machines.get(LIFECYCLE.kind)
@@ -103,6 +107,7 @@ export class Host {
     this.#life = life.begin({ of: 'process' }).state
     this.#ownership = new Ownership({
       ...options,
+      log: tagged(options.log, { component: 'ownership' }),
       service: this.service,
       timerWindow: this.#timerWindow,
       held: () => new Map([...this.#lanes.values()].map(({ lane, epoch }) => [lane, epoch])),
@@ -123,9 +128,9 @@ export class Host {
       inputs: Object.keys(definition.inputs),
       tables: this.tables.topics,
       tableBackMs: TABLE_BACK_MS,
-      onRecords: (lane, topic, records) => {
+      onRecords: (lane, topic, records, end) => {
         this.#seenAtMs.set(topic, this.#options.clock.wallMs())
-        this.#lanes.get(lane)?.records(topic, records)
+        this.#lanes.get(lane)?.records(topic, records, end)
       },
       onTable: (record) => {
         this.#seenAtMs.set(record.topic, this.#options.clock.wallMs())
@@ -157,6 +162,7 @@ export class Host {
     if (disagreement !== null) log.error({ event: 'store.disagrees', lane: recovered.lane.lane }, disagreement)
     const lane = new Lane(start, {
       ...this.#options,
+      log: tagged(log, { component: 'lane' }),
       disagreement,
       service: this.service,
       machines: this.machines,
@@ -213,6 +219,9 @@ export class Host {
   #retire(lane: Lane): void {
     if (this.#lanes.get(lane.lane) !== lane) return
     this.#lanes.delete(lane.lane)
+    // Another process tells it from here on.
+    for (const topic of Object.keys(lane.describe().lag))
+      this.#options.meter.gauge('unrip_lag_records', 0, { topic, lane: String(lane.lane) })
     for (const [name, n] of Object.entries(lane.describe().counters)) this.#gone.set(name, (this.#gone.get(name) ?? 0) + n)
   }
 
@@ -230,6 +239,8 @@ export class Host {
     const views = [...this.#lanes.values()].map((lane) => lane.describe())
     const total = (of: (view: LaneView) => number): number => views.reduce((sum, view) => sum + of(view), 0)
     meter.gauge('unrip_lanes_owned', views.length)
+    for (const { lane, lag } of views)
+      for (const [topic, records] of Object.entries(lag)) meter.gauge('unrip_lag_records', records, { topic, lane: String(lane) })
     meter.gauge(
       'unrip_lanes_halted',
       total(({ halted }) => (halted ? 1 : 0)),

@@ -6,11 +6,13 @@ import { Draft } from './draft.ts'
 import { closeInLedger, EffectRunner } from './effects.ts'
 import type { Refusal } from './effects.ts'
 import { HostBroken, LaneReset, storeCode, textOf } from './faults.ts'
+import { repeatedly } from './log.ts'
 import type { EffectEnd, Item, PlainEvent } from './mailbox.ts'
 import { Mailbox } from './mailbox.ts'
 import type { LaneMemory } from './memory.ts'
 import { addressOf, remember } from './memory.ts'
 import { Outbox, unpackOutbox } from './outbox.ts'
+import type { Emitted } from './outbox.ts'
 import type { Batch, BusReader, BusRecord, Clock, Halt, LaneStore, Log, MessageBus, Meter, OrderRow, StoreFence } from './ports.ts'
 import { receive } from './receive.ts'
 import type { Start } from './recovering.ts'
@@ -46,6 +48,8 @@ export interface LaneOptions {
   readonly onWentBack: (at: { lane: number; incarnation: string }, why: string) => void
   readonly onBroken: (error: HostBroken) => void
   readonly onCommitted: (lane: number, orderIds: readonly number[]) => void
+  /** committed records, about to be published */
+  readonly onEmitted?: (records: readonly Emitted[]) => void
   /** An arm order later than what shut the gate has been committed. */
   readonly onGateOpened: () => void
 }
@@ -83,6 +87,8 @@ export class Lane {
   readonly #outbox: Outbox
   readonly #effects: EffectRunner
   readonly #counters = new Map<string, number>()
+  /** topic → where its partition ended when it was last read */
+  readonly #ends = new Map<string, number>()
   readonly #workTopics: readonly TopicName[]
   /** always in memory: the life cycle, and what `/state` shows */
   readonly #fixed: ReadonlySet<string>
@@ -126,6 +132,7 @@ export class Lane {
       bus: options.bus,
       clock: options.clock,
       log: options.log,
+      meter: options.meter,
       onPublished: () => {
         this.#positionMoved()
         // What waited because too much was waiting for Kafka may go on.
@@ -137,6 +144,7 @@ export class Lane {
       lane: this.lane,
       clock: options.clock,
       log: options.log,
+      meter: options.meter,
       refusal: (notAfterMs) => this.#refusal(notAfterMs),
       ended: (end) => this.#add({ from: 'effect', end }),
     })
@@ -215,7 +223,9 @@ export class Lane {
 
   // --- what arrives ---
 
-  records(topic: string, records: readonly BusRecord[]): void {
+  /** @param end one above the partition's last record */
+  records(topic: string, records: readonly BusRecord[], end: number): void {
+    this.#ends.set(topic, end)
     for (const record of records) this.#mailbox.add({ from: 'record', record })
     if (this.#mailbox.full && !this.#heldForWater) {
       this.#heldForWater = true
@@ -623,7 +633,7 @@ export class Lane {
     }
     const { store, service, clock, log, meter } = this.#options
     const begun = clock.monotonicMs()
-    while (this.#isOpen()) {
+    for (let tries = 1; this.#isOpen(); tries++) {
       try {
         await store.commit(service, batch)
         if (!this.#isOpen()) return 'lost'
@@ -634,7 +644,8 @@ export class Lane {
         switch (storeCode(error)) {
           case 'unknown':
           case 'unavailable':
-            log.warn({ event: 'lane.commit_repeat', lane: this.lane, batch: batch.batch }, textOf(error))
+            meter.count('unrip_batches_total', 1, { result: 'repeated' })
+            repeatedly(log, tries)({ event: 'lane.commit_repeat', lane: this.lane, batch: batch.batch, tries }, textOf(error))
             await new Promise<void>((resolve) => clock.after(RETRY_MS, resolve))
             break
           case 'bad_data':
@@ -671,6 +682,7 @@ export class Lane {
   /** Halves what is tried until the one event is found that storage will not take; that one is parked. */
   #refusedFor(draft: Draft, why: string): Committed {
     const events = draft.items.length
+    this.#options.meter.count('unrip_batches_total', 1, { result: 'refused' })
     this.#options.log.error({ event: 'lane.batch_refused', lane: this.lane, batch: draft.batch, events }, why)
     if (events <= 1) this.#poison = draft.items[0] ? { item: draft.items[0], why } : null
     this.#limit = Math.max(1, Math.ceil(events / 2))
@@ -682,7 +694,7 @@ export class Lane {
     const { store, service, clock, log, timerWindow, cacheBytes } = this.#options
     this.#mailbox.putBack(drafts.flatMap((draft) => (draft instanceof Draft ? draft.items : [])))
     this.#turns.discard()
-    while (this.#isOpen()) {
+    for (let tries = 1; this.#isOpen(); tries++) {
       try {
         const recovered = await store.recover(service, this.lane, this.epoch, timerWindow)
         if (!this.#isOpen()) return
@@ -696,14 +708,14 @@ export class Lane {
       } catch (error) {
         if (storeCode(error) === 'stale_epoch') return this.drop(textOf(error))
         if (storeCode(error) === 'broken_contract') return this.#broken('its recovery', error)
-        log.warn({ event: 'lane.recover_failed', lane: this.lane }, textOf(error))
+        repeatedly(log, tries)({ event: 'lane.recover_failed', lane: this.lane, tries }, textOf(error))
         await new Promise<void>((resolve) => clock.after(RETRY_MS * 4, resolve))
       }
     }
   }
 
   #released(draft: Draft, batch: Batch): void {
-    const { meter, reader, onCommitted, clock } = this.#options
+    const { meter, reader, onCommitted, onEmitted, clock, log } = this.#options
     this.lastCommitMs = clock.wallMs()
     this.committedTurn = batch.turn
     this.#storedPublished = batch.published
@@ -714,7 +726,12 @@ export class Lane {
     const gate = this.#options.definition.gate
     const arm = gate && draft.touched.get(addressOf({ kind: gate.kind, key: ARM_KEY }))
     if (arm) this.#armed = arm.actor.state.value === 'armed'
-    if (draft.emitted.length > 0) this.#outbox.add(draft.batch, this.#memory.incarnation, draft.emitted)
+    if (draft.emitted.length > 0) {
+      this.#outbox.add(draft.batch, this.#memory.incarnation, draft.emitted)
+      onEmitted?.(draft.emitted)
+    }
+    for (const { kind, key, cause, origin } of draft.parked)
+      log.warn({ event: 'event.parked', lane: this.lane, actor: `${kind}/${key}`, origin }, cause)
     for (const row of draft.effects.values()) {
       if (row.state === 'void') this.#effects.stop(row.effect)
       else if (this.#effects.has(row.effect)) continue
@@ -778,6 +795,7 @@ export class Lane {
       parked_actors: parkedActors.size,
       outbox_bytes: this.#outbox.waitingBytes,
       inputs: Object.fromEntries([...inputs.values()].map(({ topic, next }) => [topic, next])),
+      lag: Object.fromEntries([...inputs.values()].map(({ topic, next }) => [topic, Math.max(0, (this.#ends.get(topic) ?? next) - next)])),
       cache: { bytes: cache.bytes, hits: cache.hits, misses: cache.misses },
       gate: this.#options.definition.gate ? { armed: this.#armed, shut: this.#gateShut !== null } : null,
       counters: Object.fromEntries(this.#counters),
@@ -818,7 +836,10 @@ export interface LaneView {
   readonly effects: readonly { name: string; state: string }[]
   readonly parked_actors: number
   readonly outbox_bytes: number
+  /** topic → the next offset to take */
   readonly inputs: Readonly<Record<string, number>>
+  /** topic → records between that and the end of the partition, as last read */
+  readonly lag: Readonly<Record<string, number>>
   readonly cache: { bytes: number; hits: number; misses: number }
   readonly gate: { armed: boolean; shut: boolean } | null
   readonly counters: Readonly<Record<string, number>>

@@ -1,5 +1,6 @@
 import { textOfBytes } from './json.ts'
-import type { Clock, Log, MessageBus, OutRecord } from './ports.ts'
+import { repeatedly, tagged } from './log.ts'
+import type { Clock, Log, MessageBus, Meter, OutRecord } from './ports.ts'
 import { textOf } from './faults.ts'
 
 /** A record as a turn emitted it: `position` is its source's count for this target partition. */
@@ -56,6 +57,7 @@ export class Outbox {
   readonly #bus: MessageBus
   readonly #clock: Clock
   readonly #log: Log
+  readonly #meter: Meter | undefined
   readonly #onPublished: (batch: number) => void
 
   constructor(options: {
@@ -64,13 +66,15 @@ export class Outbox {
     bus: MessageBus
     clock: Clock
     log: Log
+    meter?: Meter
     onPublished: (batch: number) => void
   }) {
     this.#source = options.source
     this.published = options.published
     this.#bus = options.bus
     this.#clock = options.clock
-    this.#log = options.log
+    this.#log = tagged(options.log, { component: 'outbox', source: options.source })
+    this.#meter = options.meter
     this.#onPublished = options.onPublished
   }
 
@@ -115,10 +119,13 @@ export class Outbox {
 
   async #sendUntilAnswered(records: readonly OutRecord[]): Promise<void> {
     for (let tries = 1; !this.#closed; tries++) {
+      const begun = this.#clock.monotonicMs()
       try {
-        return await this.#bus.send(records)
+        await this.#bus.send(records)
+        this.#meter?.observe('unrip_publish_duration_seconds', (this.#clock.monotonicMs() - begun) / 1_000)
+        return
       } catch (error) {
-        this.#log.warn({ event: 'outbox.repeat', source: this.#source, tries, records: records.length }, textOf(error))
+        repeatedly(this.#log, tries)({ event: 'outbox.repeat', tries, records: records.length }, textOf(error))
         await new Promise<void>((resolve) => this.#clock.after(RETRY_MS, resolve))
       }
     }
