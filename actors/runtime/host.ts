@@ -151,11 +151,11 @@ export class Host {
     const { definition, release, clock, store, log } = this.#options
     if (!this.#reader || this.#draining) return store.release(this.service, recovered.lane.lane, recovered.lane.epoch)
     const start = await examine(recovered, this.#reader, definition, clock.wallMs())
-    const { lane: number, epoch } = recovered.lane
-    if (this.#draining) return store.release(this.service, number, epoch)
+    const { lane: taken, epoch } = recovered.lane
+    if (this.#draining) return store.release(this.service, taken, epoch)
     if (start.wentBack) {
       // Kafka's word is newer than what we recovered: as long as the lane is still ours, nobody but the lost time can have written it.
-      await store.recover(this.service, number, epoch, 1)
+      await store.recover(this.service, taken, epoch, 1)
       return this.#reincarnate(recovered.lane, start.wentBack)
     }
     const disagreement = this.#options.fence?.taken(recovered.lane) ?? null
