@@ -1,10 +1,16 @@
 import { z } from 'zod'
 
-/** Base units of a token: a decimal string without sign, leading zeros or exponent. */
-export const Units = z.string().regex(/^(0|[1-9]\d{0,39})$/, 'base units: digits only')
+/**
+ * Base units of a token: a decimal string without sign, leading zeros or exponent. Long enough for the other side of any
+ * amount that a venue can name (39 digits), which is recorded although it is refused.
+ */
+export const Units = z.string().regex(/^(0|[1-9]\d{0,79})$/, 'base units: digits only')
 
 /** A decimal string such as "60123.45"; never a float. */
 export const Decimal = z.string().regex(/^-?(0|[1-9]\d*)(\.\d+)?$/, 'a decimal number')
+
+/** What something costs: a decimal string above zero. */
+export const Price = z.string().regex(/^(?=.*[1-9])(0|[1-9]\d*)(\.\d+)?$/, 'a price above zero')
 
 export const UnitsByToken = z.record(z.string(), Units)
 export type UnitsByToken = z.infer<typeof UnitsByToken>

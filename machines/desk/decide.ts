@@ -148,6 +148,7 @@ const available = (inventory: IntentInventory, ledger: Ledger, token: string): b
 
 const commandFor = (question: Question, config: DeskConfig, offer: Offer, decision: TradeDecision): ExecuteTrade => {
   const { demand, now } = question
+  const offerDeadlineMs = now + demand.min_deadline_ms + config.offer_margin_ms
   return {
     command_id: commandId(demand.quote_id),
     idempotency_key: idempotencyKey(NEAR_INTENTS, demand.quote_id),
@@ -160,8 +161,9 @@ const commandFor = (question: Question, config: DeskConfig, offer: Offer, decisi
     asset_out: demand.asset_out,
     ...amountsOf(offer),
     fixed_side: demand.fixed_side,
-    answer_by: new Date(answerByMs(question)).toISOString(),
-    offer_deadline: new Date(now + demand.min_deadline_ms + config.offer_margin_ms).toISOString(),
+    // A venue may name any time for its answers, also one that no date can hold; later than the offer itself is none.
+    answer_by: new Date(Math.min(answerByMs(question), offerDeadlineMs)).toISOString(),
+    offer_deadline: new Date(offerDeadlineMs).toISOString(),
     reason: `gross edge ${decision.gross_edge_pct} % against ${decision.threshold_bps} bps`,
   }
 }

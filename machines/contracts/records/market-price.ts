@@ -1,9 +1,9 @@
 import { z } from 'zod'
-import { Decimal } from '../money.ts'
+import { Price } from '../money.ts'
 
 const KrakenSide = z.object({
-  bid: Decimal,
-  ask: Decimal,
+  bid: Price,
+  ask: Price,
   /** ms: the last update of the book's best prices, by our clock */
   updated_at_ms: z.int(),
   /** ms: last confirmed, by an update or by a heartbeat on the same healthy connection */
@@ -12,7 +12,7 @@ const KrakenSide = z.object({
 })
 
 const CoinGeckoSide = z.object({
-  price: Decimal,
+  price: Price,
   /** ms: the venue's own `last_updated_at` */
   last_updated_at_ms: z.int(),
   received_at_ms: z.int(),
@@ -31,7 +31,7 @@ export const MarketPrice = z.looseObject({
   kraken: KrakenSide.nullable(),
   coingecko: CoinGeckoSide.nullable(),
   /** what we would trade at when we receive BTC (bid) and when we give it (ask); null when no source is healthy */
-  fair: z.object({ bid: Decimal, ask: Decimal, source: z.enum(['kraken', 'coingecko']) }).nullable(),
+  fair: z.object({ bid: Price, ask: Price, source: z.enum(['kraken', 'coingecko']) }).nullable(),
   degraded: z.boolean(),
 })
 export type MarketPrice = z.infer<typeof MarketPrice>

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { toUnits } from '#machines/contracts/money.ts'
+import { MarketPrice } from '#machines/contracts/records/market-price.ts'
 import type { SwapDemand } from '#machines/contracts/records/quote.ts'
 import type { DecisionReason } from '#machines/contracts/records/trade.ts'
 import type { DeskConfig } from '#machines/desk/config.ts'
@@ -150,6 +151,22 @@ describe('decide', () => {
     expect(
       decided(onlyBtc, { direction: 'eure_to_btc', asset_in: EURE, asset_out: BTC, amount_in: toUnits('3', 18).toString() }).decision,
     ).toBe('trade')
+  })
+
+  it('a venue that names a time beyond all dates for its answers gets an offer whose own deadline is the last of them', () => {
+    const desk = new TestDesk()
+    const { command } = desk.ask(demandOf('q1', { ttl_ms: Number.MAX_SAFE_INTEGER }))
+    expect(command?.answer_by).toBe(command?.offer_deadline)
+  })
+
+  it('the largest amount that a venue can name is above the cap, and recorded', () => {
+    expect(decided(nothing, { amount_in: '9'.repeat(39) }).reasons).toContain('NOTIONAL_ABOVE_CAP')
+  })
+
+  it.each(['0', '0.000', '-1', '1e3', ''])('a price of "%s" does not fit the record that decisions are made on', (bid) => {
+    const record = priceOf(krakenAt(1_000))
+    expect(MarketPrice.safeParse(record).success).toBe(true)
+    expect(MarketPrice.safeParse({ ...record, kraken: krakenAt(1_000, { bid }) }).success).toBe(false)
   })
 
   it('a price in the middle of both is no conflict', () => {
