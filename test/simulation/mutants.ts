@@ -1,4 +1,5 @@
-import type { LaneStore, MessageBus } from '#actors/runtime/ports.ts'
+import type { Batch, LaneStore, MessageBus } from '#actors/runtime/ports.ts'
+import type { StoredLane } from '../twins/store-lane.ts'
 import type { MemoryStore } from '../twins/store.ts'
 import type { Random } from './random.ts'
 
@@ -10,10 +11,7 @@ export const mutatedStore = (store: MemoryStore, mutant: Mutant | null): LaneSto
   const connection = store.connect()
   switch (mutant) {
     case 'no fence':
-      return {
-        ...connection,
-        commit: (service, batch) => connection.commit(service, { ...batch, epoch: store.lane(service, batch.lane).epoch }),
-      }
+      return { ...connection, commit: (service, batch) => connection.commit(service, unfenced(batch, store.lane(service, batch.lane))) }
     case 'forgets marks':
       return { ...connection, commit: (service, batch) => connection.commit(service, { ...batch, marks: [] }) }
     case 'forgets timers':
@@ -24,6 +22,14 @@ export const mutatedStore = (store: MemoryStore, mutant: Mutant | null): LaneSto
       return connection
   }
 }
+
+/** Whatever comes is next. */
+const unfenced = (batch: Batch, { epoch, batch: last, turn }: StoredLane): Batch => ({
+  ...batch,
+  epoch,
+  batch: last + 1,
+  turn: turn + batch.journal.length,
+})
 
 const withoutEffects = (recovered: Awaited<ReturnType<LaneStore['take']>>): typeof recovered => recovered && { ...recovered, effects: [] }
 

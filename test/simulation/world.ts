@@ -115,7 +115,7 @@ class World {
   }
 
   #someOrder(): void {
-    const order = this.#random.pick(['arm', 'arm', 'arm', 'disarm', 'pause', 'resume', 'resume', 'limit', 'nonsense'])
+    const order = this.#random.pick(['arm', 'arm', 'arm', 'arm', 'arm', 'arm', 'disarm', 'pause', 'resume', 'resume', 'limit', 'nonsense'])
     const service = order === 'limit' || order === 'nonsense' ? STRATEGY : order.endsWith('arm') ? EXECUTOR : this.#random.pick(SERVICES)
     this.#order(service, order)
   }
@@ -146,7 +146,7 @@ class World {
 
   #comeBack(service: string): void {
     this.#processes = this.#processes.filter(({ dead }) => !dead)
-    if (this.#random.chance(0.2)) this.#releases++
+    if (this.#random.chance(0.05)) this.#releases++
     this.#time.after(this.#random.between(50, 2_500), `restart ${service}`, () => this.#start(service, `r${this.#releases}`))
   }
 
@@ -234,7 +234,10 @@ class World {
       timerWindow: 4,
     })
     host.start().then(
-      () => (process.host = host),
+      () => {
+        process.host = host
+        if (service === EXECUTOR && this.#random.chance(0.7)) this.#time.after(400, 'somebody arms', () => this.#order(EXECUTOR, 'arm'))
+      },
       // What a main.ts does with it: it ends, and is started again.
       () => {
         if (process.dead) return
