@@ -7,7 +7,7 @@ import type { Timers } from './timers.ts'
 /*
  * What the solver must never do, counted. A rejection by the relay may be bad luck; a violation never is.
  *
- * V1. One quote_id gets one response: never other bytes, never the same bytes again over another connection (DOUBLE_RESPONSE).
+ * V1. One quote_id gets one response: never a second one, with other bytes or the same, over whatever connection (DOUBLE_RESPONSE).
  * V2. One nonce, one payload (NONCE_REUSED).
  * V3. Signature, recipient and amounts are right (INVALID_SIGNATURE, WRONG_RECIPIENT, AMOUNT_MISMATCH), the deadline as long as demanded (DEADLINE_TOO_SHORT).
  * V4. An offer leaves the threshold against the reference at some moment of the last ten seconds (EDGE_VIOLATION), and stays under the cap (NOTIONAL_ABOVE_CAP).
@@ -138,9 +138,9 @@ export class Referee {
     this.#arrivals.set(quoteId, arrival)
     trim(this.#arrivals)
     if (!earlier) return
-    if (earlier.text !== arrival.text) this.count('DOUBLE_RESPONSE', quoteId, 'a second response with other bytes')
-    else if (earlier.connection !== arrival.connection)
-      this.count('DOUBLE_RESPONSE', quoteId, 'the same bytes again over another connection')
+    const bytes = earlier.text === arrival.text ? 'the same bytes' : 'other bytes'
+    const connection = earlier.connection === arrival.connection ? 'the same' : 'another'
+    this.count('DOUBLE_RESPONSE', quoteId, `a second response with ${bytes}, over ${connection} connection`)
   }
 
   #judgeFindings(quoteId: string, { findings }: Inspection, isOpen: boolean): void {

@@ -192,13 +192,19 @@ describe('the relay refuses, in this order and with these words,', () => {
 })
 
 describe('the referee counts', () => {
-  test('a second response with other bytes, and not the same bytes again on the same connection', () => {
+  test('a second response with other bytes', () => {
+    const auction = open()
+    respond(auction, draftFor(auction, world.market))
+    respond(auction)
+    expect(codes()).toEqual(['DOUBLE_RESPONSE'])
+  })
+
+  test('the same bytes again on the same connection', () => {
     const auction = open()
     const draft = draftFor(auction, world.market)
     respond(auction, draft)
-    respond(auction, draft)
     expect(codes()).toEqual([])
-    respond(auction)
+    respond(auction, draft)
     expect(codes()).toEqual(['DOUBLE_RESPONSE'])
   })
 
