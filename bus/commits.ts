@@ -91,7 +91,10 @@ export class Commits {
       this.#failed = false
     } catch (error) {
       if (!this.#failed && !this.#closed)
-        this.#log.debug({ error: error instanceof Error ? error.message : String(error) }, 'offsets for lag tools were not written: again')
+        this.#log.debug(
+          { event: 'kafka.commit_repeated', error: error instanceof Error ? error.message : String(error) },
+          'offsets for lag tools were not written: again',
+        )
       this.#failed = true
     }
   }

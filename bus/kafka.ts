@@ -10,12 +10,17 @@ import type { MessageBus } from './shapes.ts'
  */
 export const kafkaBus = (options: ClientOptions): MessageBus => {
   const kafka = kafkaClient(options, PATIENT)
-  const out = publisher(kafka, options.log)
+  let heardAtMs: number | null = null
+  const onHeard = (): void => {
+    heardAtMs = Date.now()
+  }
+  const out = publisher(kafka, options.log, onHeard)
   const readers = new Set<Reader>()
   return {
     send: (records) => out.send(records),
+    heardAtMs: () => heardAtMs,
     reader: async (wanted) => {
-      const reader = new Reader(kafka, wanted, options.log)
+      const reader = new Reader(kafka, wanted, options.log, onHeard)
       readers.add(reader)
       await reader.open()
       return reader

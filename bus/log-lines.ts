@@ -22,6 +22,7 @@ export const logLines = (log: Log, nowMs: () => number = () => performance.now()
       if (seen.size > 500) seen.clear()
       seen.set(line, { at: nowMs(), suppressed: 0 })
       const fields = {
+        event: 'kafka.client',
         ns: `kafkajs ${namespace}`,
         ...facts,
         ...(before === undefined || before.suppressed === 0 ? {} : { suppressed: before.suppressed }),

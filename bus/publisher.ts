@@ -35,7 +35,7 @@ const RECORD_OVERHEAD_BYTES = 32
 const AGAIN_MS = 200
 const CLOSE_MS = 1_000
 
-export const publisher = (kafka: Kafka, log: Log): Publisher => {
+export const publisher = (kafka: Kafka, log: Log, onHeard: () => void = () => undefined): Publisher => {
   const queue: Job[] = []
   let sending: readonly Job[] = []
   let running: Promise<void> | null = null
@@ -64,6 +64,7 @@ export const publisher = (kafka: Kafka, log: Log): Publisher => {
       const fresh = producer === null
       try {
         const answered = await (await connected()).sendBatch({ acks: -1, timeout: 8_000, topicMessages })
+        onHeard()
         const missing = new Set(records.map(place))
         for (const { topicName, partition } of answered) missing.delete(`${topicName}/${partition}`)
         return missing
@@ -73,7 +74,12 @@ export const publisher = (kafka: Kafka, log: Log): Publisher => {
         // One that has written before fails for any of its topics that has gone since, not only for these.
         if (known.code === 'no_such_partition' && !fresh) continue
         if (known.code !== 'unavailable') throw known
-        log.warn({ tries, error: known.message }, `Kafka does not take a send of ${records.length} records: again`)
+        // Five times a second: the first, second, fourth … is news.
+        const says = (tries & (tries - 1)) === 0 ? log.warn : log.debug
+        says(
+          { event: 'kafka.send_repeated', tries, error: known.message },
+          `Kafka does not take a send of ${records.length} records: again`,
+        )
         await after(AGAIN_MS)
       }
     }

@@ -44,7 +44,8 @@ export class Reader implements BusReader {
   /** rejects when it is closed */
   readonly #ended = Promise.withResolvers<never>()
 
-  constructor(kafka: Kafka, options: ReaderOptions, log: Log) {
+  /** @param onHeard a broker has answered: a fetch, or a heartbeat where nothing is fetched */
+  constructor(kafka: Kafka, options: ReaderOptions, log: Log, onHeard: () => void = () => undefined) {
     this.#ended.promise.catch(() => undefined)
     this.#kafka = kafka
     this.#options = options
@@ -57,6 +58,7 @@ export class Reader implements BusReader {
       maxWaitTimeInMs: MAX_WAIT_MS,
       maxBytesPerPartition: PARTITION_BYTES,
     })
+    this.#consumer.on(this.#consumer.events.REQUEST, onHeard)
     this.#view = brokerView(cluster(), options.service)
     this.#commits = new Commits({ view: this.#view, log, onVanished: (place) => this.#vanished(place) })
     this.#watch = new Watch({
@@ -213,7 +215,7 @@ export class Reader implements BusReader {
       const gone = (topic: string): boolean => second.size > 0 && !first.has(topic) && !second.has(topic)
       for (const cursor of this.#cursors.all()) if (!cursor.table && cursor.flowing && gone(cursor.topic)) this.#lost(cursor, 0)
     } catch (error) {
-      this.#log.debug({ error: asBusError(error, 'topics').message }, 'no broker tells which topics there are')
+      this.#log.debug({ event: 'kafka.no_topics', error: asBusError(error, 'topics').message }, 'no broker tells which topics there are')
     } finally {
       this.#lookingForTopics = false
       await admin.disconnect().catch(() => undefined)
@@ -243,7 +245,10 @@ export class Reader implements BusReader {
     this.#cursors.hold(cursor)
     this.#pause([cursor])
     this.#commits.forget(cursor)
-    this.#log.error({ topic, lane: partition, expected: next, found }, `${topic}/${partition} does not go on at ${next} but at ${found}`)
+    this.#log.error(
+      { event: 'kafka.gap', topic, lane: partition, expected: next, found },
+      `${topic}/${partition} does not go on at ${next} but at ${found}`,
+    )
     this.#options.onGap(partition, topic, next, found)
   }
 
@@ -273,7 +278,7 @@ export class Reader implements BusReader {
     try {
       change()
     } catch (error) {
-      this.#log.debug({ error: asBusError(error, 'reader').message }, 'the reader is between two joins')
+      this.#log.debug({ event: 'kafka.between_joins', error: asBusError(error, 'reader').message }, 'the reader is between two joins')
     }
   }
 

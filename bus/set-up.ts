@@ -36,7 +36,10 @@ export const createTopics = async ({ lanes, ...client }: SetUpOptions): Promise<
           ],
         })),
       })
-      client.log.info({ topics: missing, partitions: lanes }, `created ${missing.length} topics of ${lanes} partitions`)
+      client.log.info(
+        { event: 'kafka.topics_created', topics: missing, partitions: lanes },
+        `created ${missing.length} topics of ${lanes} partitions`,
+      )
     }
     // Also what was just created: another set-up with another number may have been faster.
     const found = await admin.fetchTopicMetadata({ topics: topicNames })

@@ -58,5 +58,6 @@ export interface OutRecord {
 export interface MessageBus {
   reader(options: ReaderOptions): Promise<BusReader>
   send(records: readonly OutRecord[]): Promise<void>
+  heardAtMs?(): number | null
   close(): Promise<void>
 }

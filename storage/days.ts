@@ -33,7 +33,7 @@ export const dropDays = async ({ adminUrl, keepDays, parents = KERNEL, log }: Dr
       if (await isNeeded(client, day)) continue
       await client.query(`ALTER TABLE ${day.parent} DETACH PARTITION ${day.child} CONCURRENTLY`)
       await client.query(`DROP TABLE ${day.child}`)
-      log.info({ partition: day.child }, 'dropped the partition of an old day')
+      log.info({ event: 'database.day_dropped', partition: day.child }, 'dropped the partition of an old day')
       dropped.push(day.child)
     }
     return dropped

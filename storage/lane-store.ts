@@ -25,13 +25,13 @@ export const laneStore = (options: LaneStoreOptions) => {
   const control = new ControlSession(options)
   const days = hourly(async () => {
     const made = await ensureDays(sessions)
-    if (made > 0) options.log.info({ made }, 'made partitions for the days ahead')
+    if (made > 0) options.log.info({ event: 'database.days_made', made }, 'made partitions for the days ahead')
   })
   return {
     register: register.bind(null, control),
     renew: async (...args: Tail<typeof renew>) => {
       const renewal = await renew(control, ...args)
-      days((error) => options.log.warn({ error: error.message }, 'the days ahead could not be made'))
+      days((error) => options.log.warn({ event: 'database.days_not_made', error: error.message }, 'the days ahead could not be made'))
       return renewal
     },
     deregister: deregister.bind(null, control),

@@ -36,7 +36,7 @@ export const migrate = async (options: MigrateOptions): Promise<{ roleUrls: Reco
     await runMigrations(client, log)
     await storeFleet(client, lanes)
     const { rows } = await client.query<{ made: number }>('SELECT unrip.ensure_days() AS made')
-    if (rows[0]?.made) log.info({ days: rows[0].made }, 'made partitions for the days ahead')
+    if (rows[0]?.made) log.info({ event: 'database.days_made', days: rows[0].made }, 'made partitions for the days ahead')
     const passwords = await setPasswords(client, options.passwords ?? {})
     return { roleUrls: Object.fromEntries(Object.entries(passwords).map(([name, password]) => [name, urlOf(adminUrl, name, password)])) }
   } finally {

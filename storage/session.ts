@@ -56,7 +56,9 @@ export class Sessions {
     this.#pool = new Pool({ ...configOf(options, FOR_COMMITS), max: size, idleTimeoutMillis: 0 })
     // A connection that breaks also says so by itself, under way or idle; whoever waits for it hears it from its statement.
     this.#pool.on('connect', (client) => client.on('error', () => undefined))
-    this.#pool.on('error', (error) => options.log.warn({ error: error.message }, 'an idle database connection ended'))
+    this.#pool.on('error', (error) =>
+      options.log.warn({ event: 'database.idle_connection_ended', error: error.message }, 'an idle database connection ended'),
+    )
   }
 
   /** @throws {StoreError} */
@@ -98,6 +100,7 @@ export class ControlSession {
   readonly #listeners = new Map<string, Set<() => void>>()
   #client: Promise<Client> | null = null
   #retry: NodeJS.Timeout | null = null
+  #failures = 0
   #isClosed = false
 
   constructor(options: SessionOptions) {
@@ -182,10 +185,15 @@ export class ControlSession {
     if (this.#isClosed || this.#retry || this.#listeners.size === 0) return
     this.#retry = setTimeout(() => {
       this.#retry = null
-      this.#connected('listen').catch((error: Error) => {
-        this.#options.log.warn({ error: error.message }, 'the connection for notifications is away')
-        this.#reconnectSoon()
-      })
+      this.#connected('listen').then(
+        () => (this.#failures = 0),
+        (error: Error) => {
+          // Twice a second: the first, second, fourth … is news.
+          if ((++this.#failures & (this.#failures - 1)) === 0)
+            this.#options.log.warn({ event: 'database.no_notifications', error: error.message }, 'the connection for notifications is away')
+          this.#reconnectSoon()
+        },
+      )
     }, RECONNECT_MS)
     this.#retry.unref()
   }

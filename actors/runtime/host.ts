@@ -2,10 +2,10 @@ import { hash } from 'node:crypto'
 import type { Address } from '#machines/contracts/stamp.ts'
 import type { TopicName } from '#machines/contracts/topics.ts'
 import { FeedSource } from './feed-source.ts'
-import { textOf } from './faults.ts'
+import { storeCode, textOf } from './faults.ts'
 import type { GateShut, LaneView } from './lane.ts'
 import { Lane, LIFECYCLE } from './lane.ts'
-import { tagged } from './log.ts'
+import { repeatedly, tagged } from './log.ts'
 import type { PlainEvent } from './mailbox.ts'
 import type { Emitted } from './outbox.ts'
 import { Ownership } from './ownership.ts'
@@ -54,7 +54,16 @@ export type Submitted =
   | { readonly outcome: 'unavailable'; readonly message: string }
   | { readonly outcome: 'draining' }
 
+export interface Away {
+  readonly code: 'DATABASE_UNREACHABLE' | 'KAFKA_UNREACHABLE'
+  readonly sinceMs: number
+  readonly detail: string
+}
+
 const TABLE_BACK_MS = 60_000
+const START_RETRY_MS = 500
+/** A reader that fetches nothing still has a heartbeat every three seconds. */
+const BUS_SILENT_MS = 7_000
 const ORDER_EXPIRY_MS = 10_000
 const ORDER_POLL_MS = 250
 const DRAIN_WAIT_MS = 10_000
@@ -88,10 +97,15 @@ export class Host {
   /** The gate is the process's: a lane that is taken anew finds it as it was. */
   #gateShut: GateShut | null = null
 
+  /** before the first lease; from then on the lease tells */
+  #storeAway: { readonly sinceMs: number; readonly detail: string } | null = null
+  readonly #begunMs: number
+
   constructor(options: HostOptions) {
     const { definition } = options
     this.#options = { ...options, log: tagged(options.log, { component: 'host' }) }
     this.service = definition.name
+    this.#begunMs = options.clock.wallMs()
     this.machines = new Map(Object.entries(definition.kinds).map(([kind, { machine, version }]) => [kind, runnable(machine, version)]))
     this.#codeHash = hash(
       'sha256',
@@ -121,7 +135,8 @@ export class Host {
   /** Resolves when this process is registered, reads, and has looked for lanes once. */
   async start(): Promise<void> {
     const { store, bus, definition, wantedLanes, onBroken } = this.#options
-    this.#lanesWanted = await store.lanes(this.service, definition.lanes === 'single' ? 1 : wantedLanes)
+    const lanes = definition.lanes === 'single' ? 1 : wantedLanes
+    this.#lanesWanted = await this.#patiently(() => store.lanes(this.service, lanes))
     this.#lives({ type: 'started' })
     this.#reader = await bus.reader({
       service: this.service,
@@ -139,10 +154,30 @@ export class Host {
       onGap: (lane, topic, expected, found) => this.#lanes.get(lane)?.gap(topic, expected, found),
       onFailure: onBroken,
     })
-    this.#stopOrders = await store.onOrder(this.service, () => this.#ordersMoved())
-    await this.#ownership.start()
+    const moved = (): void => this.#ordersMoved()
+    this.#stopOrders = await this.#patiently(() => store.onOrder(this.service, moved))
+    await this.#patiently(() => this.#ownership.start())
     this.#sweepLater()
     this.#lives({ type: 'recovered' })
+  }
+
+  /** Tries again what a store that is away could not do; what it refuses is thrown. */
+  async #patiently<T>(work: () => Promise<T>): Promise<T> {
+    const { clock, log } = this.#options
+    for (let tries = 1; ; tries++) {
+      try {
+        const done = await work()
+        if (this.#storeAway) log.info({ event: 'database.recovered', tries }, 'the database answers')
+        this.#storeAway = null
+        return done
+      } catch (error) {
+        const code = storeCode(error)
+        if (this.#draining || (code !== 'unavailable' && code !== 'unknown')) throw error
+        repeatedly(log, tries)({ event: tries === 1 ? 'database.lost' : 'database.still_lost', tries }, textOf(error))
+        this.#storeAway = { sinceMs: this.#storeAway?.sinceMs ?? clock.wallMs(), detail: textOf(error) }
+        await new Promise<void>((resolve) => clock.after(START_RETRY_MS, resolve))
+      }
+    }
   }
 
   // --- lanes ---
@@ -303,8 +338,12 @@ export class Host {
     order: { order: string; by: string; reason: string; arguments: Readonly<Record<string, unknown>> },
     waitMs: number,
   ): Promise<Submitted> {
-    if (this.#draining) return { outcome: 'draining' }
     const kind: OrderKind | undefined = this.#options.definition.orders[order.order]
+    if (this.#draining) {
+      // Its last sends may still be under way: they stop, though the order itself is the successor's.
+      if (kind?.shutsGate) this.#shutGate(null)
+      return { outcome: 'draining' }
+    }
     if (!kind && !this.ownOrders.includes(order.order)) {
       return { outcome: 'refused', code: 'unknown_order', message: `${this.service} takes no order ${order.order}` }
     }
@@ -438,7 +477,22 @@ export class Host {
   }
 
   get connected(): boolean {
-    return this.#ownership.failures === 0 && this.#reader !== null
+    return this.#reader !== null && this.away().length === 0
+  }
+
+  /** What this process cannot reach. It stays up, owns nothing that it cannot renew, and goes on by itself. */
+  away(): Away[] {
+    const { clock, bus } = this.#options
+    const nowMs = clock.wallMs()
+    const { failures, renewedAtMs, lastError } = this.#ownership
+    const store = this.#storeAway ?? (failures > 0 ? { sinceMs: renewedAtMs ?? nowMs, detail: lastError } : null)
+    const heardAtMs = bus.heardAtMs ? (bus.heardAtMs() ?? this.#begunMs) : nowMs
+    return [
+      ...(store ? [{ code: 'DATABASE_UNREACHABLE', ...store } as const] : []),
+      ...(nowMs - heardAtMs > BUS_SILENT_MS
+        ? [{ code: 'KAFKA_UNREACHABLE', sinceMs: heardAtMs, detail: 'no broker answers' } as const]
+        : []),
+    ]
   }
 
   get wantedLanes(): number {

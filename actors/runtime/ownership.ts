@@ -1,4 +1,5 @@
 import { HostBroken, storeCode, textOf } from './faults.ts'
+import { repeatedly } from './log.ts'
 import type { Clock, LaneStore, Log, Recovered, Renewal } from './ports.ts'
 
 /** Renewed twice a second, expiring after 1.5 s on PostgreSQL's clock. */
@@ -49,6 +50,7 @@ export class Ownership {
   #registered = false
   clockOffMs = 0
   failures = 0
+  lastError = ''
 
   constructor(options: OwnershipOptions) {
     this.#options = options
@@ -65,6 +67,11 @@ export class Ownership {
    */
   isFresh(): boolean {
     return this.#sinceRenewalMs() < LEASE_MS - SEND_MARGIN_MS
+  }
+
+  /** Wall clock, ms: when the last successful renewal was issued; null: never. */
+  get renewedAtMs(): number | null {
+    return Number.isFinite(this.#issuedWallMs) ? this.#issuedWallMs : null
   }
 
   /** No longer counted for a fair share; held lanes stay renewed until they are given back. */
@@ -105,6 +112,8 @@ export class Ownership {
       const counts = this.#state === 'live' && !this.#clockIsOff
       const renewal = await this.#renewInTime(() => store.renew(process, counts ? 'live' : 'draining', LEASE_MS))
       if (this.#state === 'ended') return
+      if (this.failures > 0)
+        log.info({ event: 'database.recovered', failures: this.failures }, `the database answers again, after ${this.#sinceRenewalMs()} ms`)
       this.failures = 0
       this.#issuedMonotonicMs = monotonic
       this.#issuedWallMs = wall
@@ -117,7 +126,11 @@ export class Ownership {
       if (this.#state === 'ended') return
       this.failures++
       if (storeCode(error) === 'broken_contract') this.#options.onBroken(new HostBroken(textOf(error), { cause: error }))
-      log.warn({ event: 'process.renew_failed', failures: this.failures }, textOf(error))
+      this.lastError = textOf(error)
+      repeatedly(log, this.failures)(
+        { event: this.failures === 1 ? 'database.lost' : 'database.still_lost', failures: this.failures },
+        this.lastError,
+      )
       if (this.#sinceRenewalMs() >= LEASE_MS) this.#loseAll('its lease ran out: the database does not answer')
       this.#next(RENEW_MS / 2)
     }

@@ -359,5 +359,7 @@ export interface MessageBus {
    * with some or all possibly written: the caller repeats the identical list. Concurrent calls must be of different sources.
    */
   send(records: readonly OutRecord[]): Promise<void>
+  /** Wall clock, ms: when a broker last answered anything; null: never. Absent: it always answers. A reader hears one every few seconds, whatever flows. */
+  heardAtMs?(): number | null
   close(): Promise<void>
 }

@@ -57,6 +57,9 @@ export const hostView = (options: ViewOptions): HostView => {
   }
 }
 
+/** What is followed is said again at least once a second while it is confirmed. */
+const FOLLOWED_SILENT_MS = 10_000
+
 const nothing = z.strictObject({})
 /** Orders of the runtime itself, for a person who has looked. */
 const REPAIRS: readonly OrderRoute[] = [
@@ -78,8 +81,9 @@ const REPAIRS: readonly OrderRoute[] = [
 
 const notReady = (host: Host): string[] => {
   if (host.draining) return ['draining']
-  if (host.lifecycle === 'starting' || host.lifecycle === 'recovering') return [host.lifecycle]
-  return host.connected ? [] : ['the database does not answer']
+  const away = host.away().map(({ code, detail }) => `${code}: ${detail}`)
+  const { lifecycle } = host
+  return lifecycle === 'starting' || lifecycle === 'recovering' ? [lifecycle, ...away] : away
 }
 
 const describe = ({ host, service, release, counters }: ViewOptions): HostState => {
@@ -102,19 +106,28 @@ const describe = ({ host, service, release, counters }: ViewOptions): HostState 
       ? [{ code: 'STATE_DISAGREES', since: new Date(disagreement.since_ms).toISOString(), detail: `lane ${lane}: ${disagreement.detail}` }]
       : [],
   )
-  const blocked = [...halted, ...disagreeing, ...(own.blocked ?? [])]
-  const topics = [...Object.keys(service.definition.inputs), ...Object.keys(service.definition.follows ?? {})] as TopicName[]
+  const away = host.away().map(({ code, sinceMs, detail }) => ({ code, since: new Date(sinceMs).toISOString(), detail }))
+  const blocked = [...away, ...halted, ...disagreeing, ...(own.blocked ?? [])]
+  const inputs = Object.keys(service.definition.inputs) as TopicName[]
+  const followed = Object.keys(service.definition.follows ?? {}) as TopicName[]
   const lastCommitMs = host.lastCommitMs()
   return {
     service: host.service,
     release,
     lifecycle: host.lifecycle,
-    healthy: host.connected && halted.length === 0 && own.connected !== false,
-    connected: own.connected ?? host.connected,
-    authoritative: own.authoritative ?? lanes.length > 0,
+    healthy: (own.healthy ?? own.connected !== false) && host.connected && halted.length === 0 && disagreeing.length === 0,
+    connected: host.connected && own.connected !== false,
+    authoritative: lanes.length > 0 && own.authoritative !== false,
     blocked,
     inputs: {
-      ...Object.fromEntries(topics.map((topic) => [topic, { ...host.seen(topic), stale: false }])),
+      // Nobody has to ask or to trade: that an input is silent says nothing.
+      ...Object.fromEntries(inputs.map((topic) => [topic, { ...host.seen(topic), stale: false }])),
+      ...Object.fromEntries(
+        followed.map((topic) => {
+          const seen = host.seen(topic)
+          return [topic, { ...seen, stale: seen.age_ms === null || seen.age_ms > FOLLOWED_SILENT_MS }]
+        }),
+      ),
       ...Object.fromEntries(
         Object.entries(own.inputs ?? {}).map(([name, { atMs, stale }]) => [
           name,

@@ -24,8 +24,8 @@ test('a line that repeats is printed once in five seconds, with how often; conne
   now = 5_000
   say('Consumer', 'gone')
   expect(lines).toEqual([
-    ['warn', 'gone', { ns: 'kafkajs Consumer', topic: 't' }],
-    ['debug', 'gone', { ns: 'kafkajs Connection', topic: 't' }],
-    ['warn', 'gone', { ns: 'kafkajs Consumer', topic: 't', suppressed: 2 }],
+    ['warn', 'gone', { event: 'kafka.client', ns: 'kafkajs Consumer', topic: 't' }],
+    ['debug', 'gone', { event: 'kafka.client', ns: 'kafkajs Connection', topic: 't' }],
+    ['warn', 'gone', { event: 'kafka.client', ns: 'kafkajs Consumer', topic: 't', suppressed: 2 }],
   ])
 })

@@ -30,7 +30,7 @@ export const storeFence = (directory: string | undefined): StoreFence => {
   const path = join(directory, 'fence.json')
 
   const remember = ({ lane, incarnation, epoch }: LaneTaken, disagreement: string | null): void =>
-    replace(directory, path, { lanes: { ...(read(path) ?? {}), [lane]: { incarnation, epoch, disagreement } } })
+    replace(directory, path, { lanes: { ...read(path), [lane]: { incarnation, epoch, disagreement } } })
 
   return {
     taken: (lane) => {
