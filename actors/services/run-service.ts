@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { z } from 'zod'
+import type { z } from 'zod'
 import type { FeedRecord } from '#actors/runtime/feed-source.ts'
 import { Host } from '#actors/runtime/host.ts'
 import type { Meter, StoreFence } from '#actors/runtime/ports.ts'
@@ -13,11 +13,16 @@ import { serveControl } from '#control/http/serve.ts'
 import { makeLog } from '#control/telemetry/log.ts'
 import type { Logger } from '#control/telemetry/log.ts'
 import { makeRegistry, metrics } from '#control/telemetry/metrics.ts'
+import { isSecretName } from '#control/telemetry/redact.ts'
+import { Secret } from '#control/telemetry/secret.ts'
 import { lifecycleMachine } from '#machines/lifecycle/machine.ts'
 import type { Address } from '#machines/contracts/stamp.ts'
 import { laneStore } from '#storage/lane-store.ts'
 import type { StoreReads } from '#storage/reads.ts'
 import { hostView } from './host-view.ts'
+import { tellRecords } from './record-lines.ts'
+import type { RecordLines } from './record-lines.ts'
+import { watchState } from './state-watch.ts'
 
 /** What a service may do with its own host. Usable once the host runs; before, events go nowhere and actors are unknown. */
 export interface ServiceContext {
@@ -42,6 +47,8 @@ export interface Service {
   readonly fence?: StoreFence
   /** `lifecycle` is added to its kinds. */
   readonly definition: ServiceDefinition
+  /** Its lines about committed records. */
+  readonly lines?: RecordLines
   /** Opens the service's own connections; called once the host runs. */
   start?(): Promise<void> | void
   /** Nothing new from outside: called before lanes are drained. */
@@ -64,6 +71,9 @@ export interface SectionView {
 export interface Section {
   /** the service's own part of `/state`, under its name */
   readonly section: Readonly<Record<string, object>>
+  /** false: it cannot do what it is for. Absent: as `connected` */
+  readonly healthy?: boolean
+  /** to its venue */
   readonly connected?: boolean
   readonly authoritative?: boolean
   readonly blocked?: readonly Blocked[]
@@ -89,13 +99,17 @@ export const runService = async <E extends CommonValues>(options: {
   const env = readEnv(options.Env, name)
   const process_ = randomUUID()
   const release = env.RELEASE ?? `unknown-${process_}`
-  const log = makeLog({ service: name, level: env.LOG_LEVEL })
+  const log = makeLog({ service: name, level: env.LOG_LEVEL, namespace: env.POD_NAMESPACE, secrets: secretsOf(env) })
+  const hostLog = log.child({ component: 'host' })
+  // Node's own warnings would be lines that are no JSON.
+  process.removeAllListeners('warning')
+  process.on('warning', (warning) => hostLog.warn({ event: 'node.warning', error: warning }, warning.message))
   const registry = makeRegistry({ service: name, release })
   const meter = metrics(registry)
   const counters = new Map<string, number>()
   let host: Host | null = null
   const context: ServiceContext = {
-    log,
+    log: log.child({ component: 'service' }),
     meter,
     release,
     nowMs: () => systemClock.wallMs(),
@@ -111,15 +125,16 @@ export const runService = async <E extends CommonValues>(options: {
     setImmediate(() => process.exit(code))
   }
   const broken = (error: Error): void => {
-    log.error({ event: 'host.broken', err: error }, error.message)
+    hostLog.error({ event: 'host.broken', error }, error.message)
     ended(1)
   }
-  const store = laneStore({ connectionString: env.DATABASE_URL, applicationName: name, log })
+  const store = laneStore({ connectionString: env.DATABASE_URL, applicationName: name, log: log.child({ component: 'storage' }) })
   // slonik takes 14 MB and is loaded when somebody first asks for a stored actor.
   let opened: Promise<StoreReads> | null = null
   const reads = (): Promise<StoreReads> =>
     (opened ??= import('#storage/reads.ts').then(({ storeReads }) => storeReads({ connectionString: env.DATABASE_URL })))
-  const bus = kafkaBus({ brokers: env.KAFKA_BROKERS, clientId: `${name}-${process_.slice(0, 8)}`, log })
+  const bus = kafkaBus({ brokers: env.KAFKA_BROKERS, clientId: `${name}-${process_.slice(0, 8)}`, log: log.child({ component: 'bus' }) })
+  let ending: Promise<void> | null = null
   try {
     const service = await options.build(env, context)
     const definition = { ...service.definition, kinds: { lifecycle: LIFECYCLE_KIND, ...service.definition.kinds } }
@@ -138,12 +153,15 @@ export const runService = async <E extends CommonValues>(options: {
       url: () => url,
       onBroken: broken,
       ...(service.fence ? { fence: service.fence } : {}),
+      onEmitted: tellRecords(service.lines ?? {}, (error) =>
+        hostLog.error({ event: 'log.record_not_told', error }, 'a record has no line'),
+      ),
     })
-    let ending: Promise<void> | null = null
     const running = host
     const drain = (why: string): Promise<void> => {
       ending ??= (async () => {
-        log.info({ event: 'host.draining' }, why)
+        hostLog.info({ event: 'host.draining' }, why)
+        stopWatch()
         await service.stopFeeds?.()
         await running.drain()
         await service.close?.()
@@ -160,20 +178,26 @@ export const runService = async <E extends CommonValues>(options: {
       ...(env.CONTROL_TOKEN ? { token: env.CONTROL_TOKEN } : {}),
     })
     url = control.url
+    const stopWatch = watchState(() => view.describe(), systemClock, log.child({ component: 'state' }))
     const end = async (): Promise<void> => {
       await control.close()
       await Promise.allSettled([bus.close(), store.close(), opened?.then((open) => open.close())])
-      log.info({ event: 'host.drained' }, 'drained')
+      hostLog.info({ event: 'host.drained' }, 'drained')
       ended(0)
     }
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void drain(signal).then(end, broken))
     await host.start()
     await service.start?.()
-    log.info({ event: 'host.running', url, release, process: process_ }, `${name} runs`)
+    hostLog.info({ event: 'host.running', url, release, process: process_ }, `${name} runs`)
   } catch (error) {
-    broken(error instanceof Error ? error : new Error(String(error)))
+    // A start that a drain has overtaken was cut short by us.
+    if (ending === null) broken(error instanceof Error ? error : new Error(String(error)))
   }
 }
+
+/** Values that are removed from the log wherever they turn up. */
+const secretsOf = (env: object): Secret[] =>
+  Object.entries(env).flatMap(([name, value]) => (isSecretName(name) && typeof value === 'string' ? [new Secret(value)] : []))
 
 const readEnv = <E>(Env: z.ZodType<E>, name: string): E => {
   const parsed = Env.safeParse(process.env)

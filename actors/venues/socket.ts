@@ -86,7 +86,9 @@ export const reconnectingSocket = (options: SocketOptions): ReconnectingSocket =
   const report = (connected: boolean, reason: string | null): void => {
     if (connection.connected === connected && connection.reason === reason) return
     connection = { connected, reason, since: connection.connected === connected ? connection.since : Date.now() }
-    log[connected ? 'info' : 'warn']({ ...connection }, connected ? 'venue socket open' : 'venue socket not connected')
+    const event = connected ? (counts.opened > 1 ? 'source.restored' : 'source.connected') : 'source.lost'
+    const text = connected ? 'connected' : `not connected: ${reason}`
+    log[connected ? 'info' : 'warn']({ event, reason, attempts: counts.attempts }, text)
     options.onConnection({ ...connection })
   }
 

@@ -1,4 +1,4 @@
-import type { EffectKind } from '#actors/runtime/service.ts'
+import type { Answer, EffectKind } from '#actors/runtime/service.ts'
 import type { PriceAnswer } from '#actors/venues/coingecko/price.ts'
 import type { PollAnswer } from '#machines/price-reference/machine.ts'
 
@@ -16,5 +16,17 @@ const toAnswer = (said: PriceAnswer, receivedAtMs: number): PollAnswer => {
       return { kind: 'rate_limited', retry_after_ms: said.retryAfterMs }
     default:
       return said
+  }
+}
+
+/** Why a poll's answer is no price; null: it is one. */
+export const pollFailure = (answer: Answer): string | null => {
+  switch (answer['kind']) {
+    case 'price':
+      return null
+    case 'rate_limited':
+      return 'rate limited'
+    default:
+      return String(answer['reason'] ?? answer['text'] ?? answer['kind'])
   }
 }

@@ -2,18 +2,22 @@ import type { Clock } from '#actors/runtime/ports.ts'
 import { fetchPrice } from '#actors/venues/coingecko/price.ts'
 import { connectKraken } from '#actors/venues/kraken/ticker.ts'
 import type { KrakenFeed } from '#actors/venues/kraken/ticker.ts'
+import { PAIR } from '#machines/contracts/ids.ts'
 import type { Sources } from '#machines/price-reference/price.ts'
 import { marketPrice } from '#machines/price-reference/price.ts'
 import { connectionEvent, ConnectionReporter } from '../connection-reporter.ts'
 import type { Section, SectionView, Service, ServiceContext } from '../run-service.ts'
 import { definition, KRAKEN_FEED, priceConfig, REFERENCE } from './actors.ts'
 import type { Env } from './config.ts'
-import { pollCoinGecko } from './effects.ts'
+import { loggedRead } from '../source-lines.ts'
+import { pollCoinGecko, pollFailure } from './effects.ts'
+import { priceLines } from './lines.ts'
 import { ThinnedTicker } from './thinned.ts'
 
 /** Kraken's stream and CoinGecko's poll, handed to one price reference. */
 export const reference = (env: Env, context: ServiceContext, clock: Clock): Service => {
-  const { log } = context
+  const log = context.log.child({ component: 'feed', venue: 'kraken', pair: PAIR })
+  const coingeckoLog = context.log.child({ component: 'feed', venue: 'coingecko', pair: PAIR })
   let kraken: KrakenFeed | null = null
   const thinned = new ThinnedTicker({ clock, tell: (event) => context.tell(REFERENCE, event) })
   const reporter = new ConnectionReporter({
@@ -51,7 +55,7 @@ export const reference = (env: Env, context: ServiceContext, clock: Clock): Serv
       },
       onUnknown: (text, reason) => {
         context.count('kraken.unreadable')
-        log.warn({ event: 'feed.unreadable', venue: 'kraken', reason, text: text.slice(0, 200) }, 'a frame of Kraken cannot be read')
+        log.warn({ event: 'feed.unreadable', reason, text: text.slice(0, 200) }, 'a frame of Kraken cannot be read')
       },
     })
   }
@@ -85,6 +89,8 @@ export const reference = (env: Env, context: ServiceContext, clock: Clock): Serv
           reconnects: committed?.reconnects ?? 0,
         },
       },
+      // Degraded is healthy: one source is down, and policy decides on the other. Without any price nothing can be decided.
+      healthy: price.fair !== null,
       connected: feed?.connected ?? false,
       authoritative: price.fair !== null,
       blocked: price.fair
@@ -99,7 +105,10 @@ export const reference = (env: Env, context: ServiceContext, clock: Clock): Serv
   }
 
   return {
-    definition: definition(env, { pollCoinGecko: pollCoinGecko(ask, context.nowMs) }),
+    definition: definition(env, {
+      pollCoinGecko: loggedRead(pollCoinGecko(ask, context.nowMs), coingeckoLog, 'coingecko', pollFailure),
+    }),
+    lines: priceLines(context.log),
     start,
     stopFeeds: async () => {
       reporter.close()

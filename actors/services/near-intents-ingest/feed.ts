@@ -2,6 +2,7 @@ import type { Clock } from '#actors/runtime/ports.ts'
 import { connectRelay } from '#actors/venues/near-intents/relay.ts'
 import type { Relay } from '#actors/venues/near-intents/relay.ts'
 import type { ConnectionState } from '#actors/venues/socket.ts'
+import { NEAR_INTENTS, PAIR } from '#machines/contracts/ids.ts'
 import type { PairFilter } from '#machines/feed/pair-filter.ts'
 import { connectionEvent, ConnectionReporter } from '../connection-reporter.ts'
 import type { Section, SectionView, Service, ServiceContext } from '../run-service.ts'
@@ -11,7 +12,7 @@ import { readQuote, readUnknown } from './effects.ts'
 
 /** The relay's connection, from which frames become records; what the pair is, the pair filter's committed state says. */
 export const ingest = (env: Env, context: ServiceContext, clock: Pick<Clock, 'after'>): Service => {
-  const { log } = context
+  const log = context.log.child({ component: 'feed', venue: NEAR_INTENTS, pair: PAIR })
   const fromEnv: PairFilter = { btc_token_ids: env.PAIR_BTC_TOKEN_IDS, eure_token_id: env.PAIR_EURE_TOKEN_ID }
   const seen = { frame: null as number | null, demand: null as { quote_id: string; at_ms: number } | null }
   let relay: Relay | null = null
@@ -38,7 +39,7 @@ export const ingest = (env: Env, context: ServiceContext, clock: Pick<Clock, 'af
       },
       onUnknown: (text, reason) => {
         context.count('feed.unreadable')
-        log.warn({ event: 'feed.unreadable', venue: 'near_intents', reason }, 'a frame of the relay cannot be read')
+        log.warn({ event: 'feed.unreadable', reason }, 'a frame of the relay cannot be read')
         context.publish([readUnknown(text, reason, context.nowMs())])
       },
     })

@@ -2,6 +2,7 @@ import type { ConnectionState } from '#actors/venues/socket.ts'
 import { connectRelay } from '#actors/venues/near-intents/relay.ts'
 import type { Relay } from '#actors/venues/near-intents/relay.ts'
 import { verifierClient } from '#actors/venues/near-intents/verifier.ts'
+import { NEAR_INTENTS, PAIR } from '#machines/contracts/ids.ts'
 import type { Service, ServiceContext } from '../run-service.ts'
 import { definition } from './actors.ts'
 import { authority, loadSigning } from './authority.ts'
@@ -9,17 +10,19 @@ import type { Env } from './config.ts'
 import { describe } from './describe.ts'
 import { sendOfferEffect } from './effects.ts'
 import { storeFence } from './fence.ts'
+import { resultLines } from './lines.ts'
 
 /** The executor on its own relay connection: it answers quotes there, and hears there of settlements. */
 export const build = async (env: Env, context: ServiceContext): Promise<Service> => {
-  const { log, nowMs } = context
+  const { nowMs } = context
+  const log = context.log.child({ component: 'venue', venue: NEAR_INTENTS, pair: PAIR })
   const signing = loadSigning(env)
   const verifier = verifierClient({ urls: env.NEAR_RPC_URLS, contract_id: env.NEAR_INTENTS_CONTRACT_ID })
   const rights = authority({
     signing,
     verifier,
     nowMs,
-    onFailure: (text) => log.warn({ event: 'authority.unknown', venue: 'near_intents' }, text),
+    onFailure: (text) => log.warn({ event: 'authority.unknown' }, text),
   })
   let relay: Relay | null = null
   const connection = openings()
@@ -35,10 +38,8 @@ export const build = async (env: Env, context: ServiceContext): Promise<Service>
     onAnswer: (answer, { quote_id, quote_hash }, tookMs) => {
       context.count(`relay.${answer.kind}`)
       if (answer.kind === 'ok') return
-      log.warn(
-        { event: 'venue.not_accepted', venue: 'near_intents', quote_id, quote_hash, took_ms: tookMs, ...answer },
-        `the relay said ${answer.kind} to ${quote_id}`,
-      )
+      // The result that follows is the line; this is what it does not carry.
+      log.debug({ event: 'venue.not_accepted', quote_id, quote_hash, took_ms: tookMs, ...answer }, `the relay said ${answer.kind}`)
       // A killed salt makes every further offer worthless until the new one is known.
       if (answer.kind === 'error' && /salt|public key|signature/i.test(answer.text)) void rights.refresh()
     },
@@ -49,6 +50,7 @@ export const build = async (env: Env, context: ServiceContext): Promise<Service>
 
   return {
     fence: storeFence(env.EXECUTOR_STATE_DIR),
+    lines: resultLines(context.log),
     definition: definition(env, { nowMs, authority: rights.state, account_id: signing.account_id, sendOffer: sendOffer.kind }),
     start: () => {
       rights.start()
@@ -63,7 +65,7 @@ export const build = async (env: Env, context: ServiceContext): Promise<Service>
         },
         onUnknown: (text, reason) => {
           context.count('relay.unknown_frame')
-          log.warn({ event: 'venue.unknown_frame', venue: 'near_intents', text: text.slice(0, 500) }, reason)
+          log.warn({ event: 'venue.unknown_frame', text: text.slice(0, 500) }, reason)
         },
         log,
       })

@@ -98,7 +98,7 @@ export const connectKraken = (options: KrakenOptions): KrakenFeed => {
         return options.onHeartbeat?.(receivedAtMs)
       case 'status':
         system = frame.system
-        if (system !== 'online') options.log.warn({ system }, 'kraken is not online')
+        if (system !== 'online') options.log.warn({ event: 'source.status', system }, 'kraken is not online')
         return options.onStatus?.(frame.system)
       case 'subscribed':
         subscribed = true
