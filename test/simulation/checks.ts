@@ -83,7 +83,8 @@ export class Watcher {
   /** What is still under way; empty: the world is at rest. */
   unfinished(): string[] {
     const now = this.#of.time.nowMs
-    return SERVICES.flatMap((service) =>
+    const draining = [...this.#processes.values()].filter((process) => process.draining && !process.dead)
+    const lanes = SERVICES.flatMap((service) =>
       this.#lanesOf(service).flatMap((lane, number) => {
         const at = `${service}/${number}`
         const owner = lane.owner === null ? undefined : this.#processes.get(lane.owner)
@@ -108,6 +109,7 @@ export class Watcher {
         return open
       }),
     )
+    return [...draining.map(({ name }) => `${name} was drained and has not ended`), ...lanes]
   }
 
   checkBooks(unreadable: readonly string[]): void {
@@ -118,8 +120,6 @@ export class Watcher {
       const definition = definitionOf(service, process, venue, { resends: false })
       for (const lane of this.#lanesOf(service)) for (const wrong of replay(lane, definition)) this.violated(`I5 ${wrong}`)
     }
-    for (const process of this.#processes.values())
-      if (process.draining && process.live) this.violated(`${process.name} was drained and has not ended`)
     const books = new Books({ store, bus, venue, lanes, orders: this.#orders, unreadable })
     for (const wrong of books.wrong()) this.violated(wrong)
   }
