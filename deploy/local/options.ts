@@ -85,11 +85,8 @@ export const StartEnv = z
       .describe('where the local broker, database and simulators keep their files')
       .transform((dir) => resolve(dir)),
     CONTROL_HOST: words.default('127.0.0.1').describe('address of every control API'),
-    CONTROL_BASE_PORT: z.coerce
-      .number()
-      .int()
-      .min(0)
-      .max(65_528)
+    CONTROL_BASE_PORT: words
+      .pipe(z.coerce.number<string>().int().min(0).max(65_528))
       .default(4101)
       .describe('the first of eight control ports; 0 picks free ones'),
     CONTROL_TOKEN: words.optional().describe('bearer token of every control API'),
