@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { QuoteId } from '#machines/contracts/records/quote.ts'
 import { parseJson } from '../json.ts'
 
 /** Shapes that the solver bus sends. Fields that we do not know are ignored, as the relay's own client does (2026-03). */
@@ -19,7 +20,7 @@ const absentOr = <T extends z.ZodType>(shape: T) => shape.nullish().transform((v
 /** A request for quotes. `in` is what the taker gives and we receive; one amount is fixed, the other is for us to say. */
 const QuoteRequest = z
   .object({
-    quote_id: z.string().min(1).max(200),
+    quote_id: QuoteId,
     defuse_asset_identifier_in: z.string().min(1).max(500),
     defuse_asset_identifier_out: z.string().min(1).max(500),
     exact_amount_in: absentOr(Amount),

@@ -27,6 +27,13 @@ describe('frames of the relay', () => {
     })
   })
 
+  it.each(['', 'a\u0000b', 'half \ud800', 'x'.repeat(201)])('refuse the quote_id %j, which could not be stored', (quote_id) => {
+    expect(read({ ...base, quote_id, exact_amount_in: '1' })).toMatchObject({
+      kind: 'unknown',
+      problem: expect.stringContaining('quote_id') as string,
+    })
+  })
+
   it('refuse an amount as a JSON number, which may have lost digits', () => {
     expect(read({ ...base, exact_amount_in: 1000000 }).kind).toBe('unknown')
   })
