@@ -42,6 +42,7 @@ const codeOf = (sqlState: string): StoreCode => {
   const ours = OURS[sqlState]
   if (ours) return ours
   switch (sqlState.slice(0, 2)) {
+    case '21': // one statement would write the same row twice: two keys that are one once stored
     case '22': // data exception: NUL in a text, broken JSON, a number out of range
     case '54': // program limit exceeded: a key too long for its index
       return 'bad_data'

@@ -13,6 +13,8 @@ const HURRY_EVERY_MS = 400
 const HURRY_FOR_MS = 10_000
 /** Reads under way at once in a lane. `ask first` effects never wait: each is a promise with a deadline. */
 const READS_AT_ONCE = 32
+/** Questions under way at once in a lane: a takeover asks about everything that is open. */
+const QUESTIONS_AT_ONCE = 16
 
 interface Open {
   readonly row: EffectRow
@@ -36,6 +38,8 @@ interface Open {
 export class EffectRunner {
   readonly #open = new Map<string, Open>()
   readonly #queue: Open[] = []
+  readonly #questions: Open[] = []
+  #asking = 0
   #reads = 0
   #closed = false
   #sends = new Set<Promise<void>>()
@@ -77,7 +81,7 @@ export class EffectRunner {
     const open = this.#track(row)
     if (row.mode === 'idempotent') return this.#startRead(open)
     if (row.state === 'pending') this.#tell(open, 'uncertain', { type: `${row.name}.uncertain`, effect: row.effect })
-    this.#run(open, this.#ask(open))
+    this.#askNow(open)
   }
 
   has(effect: string): boolean {
@@ -95,7 +99,7 @@ export class EffectRunner {
     open.hurryUntilMs = this.#clock.wallMs() + HURRY_FOR_MS
     if (open.phase !== 'waiting') return
     open.cancelTimer()
-    this.#run(open, this.#ask(open))
+    this.#askNow(open)
   }
 
   /** The lease was renewed: what it held back may go. */
@@ -168,6 +172,24 @@ export class EffectRunner {
     this.#end(open, 'not_sent', { type: `${open.row.name}.not_sent`, effect: open.row.effect, reason })
   }
 
+  #askNow(open: Open): void {
+    open.phase = 'asking'
+    if (this.#asking >= QUESTIONS_AT_ONCE) {
+      this.#questions.push(open)
+      return
+    }
+    this.#asking++
+    this.#run(
+      open,
+      this.#ask(open).finally(() => {
+        this.#asking--
+        let next = this.#questions.shift()
+        while (next && !this.#open.has(next.row.effect)) next = this.#questions.shift()
+        if (next) this.#askNow(next)
+      }),
+    )
+  }
+
   async #ask(open: Open): Promise<void> {
     const { row } = open
     const handler = this.#handler(row.name, 'ask first')
@@ -183,14 +205,15 @@ export class EffectRunner {
     if (answer === 'never' && row.notAfterMs !== null && as_of_ms > row.notAfterMs) {
       return this.#end(open, 'void', { type: `${row.name}.never`, effect: row.effect, as_of_ms })
     }
-    this.#askLater(open, handler.askEveryMs)
+    // Before `ask_at` nothing but a hint makes the answer likelier than a moment ago.
+    this.#askLater(open, Math.max(handler.askEveryMs, (row.askAtMs ?? 0) - this.#clock.wallMs()))
   }
 
   #askLater(open: Open, ms: number): void {
     open.phase = 'waiting'
     const hurried = open.hurryUntilMs > this.#clock.wallMs()
     open.cancelTimer = this.#clock.after(hurried ? Math.min(ms, HURRY_EVERY_MS) : ms, () => {
-      if (!this.#closed) this.#run(open, this.#ask(open))
+      if (!this.#closed) this.#askNow(open)
     })
   }
 

@@ -115,6 +115,8 @@ export interface OrderKind {
   readonly type: string
   /** HTTP method and path: `POST /arm`. */
   readonly route: { readonly method: 'POST' | 'PUT'; readonly path: string }
+  /** The state that its actor is in once it was followed; any other is a refusal. */
+  readonly expects?: string
   /** Shuts the send gate of the process that receives it, at once and in memory. */
   readonly shutsGate?: boolean
   /** Not taken in this time, it expires; absent: never. */

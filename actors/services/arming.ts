@@ -25,6 +25,7 @@ export const armOrders: Readonly<Record<'arm' | 'disarm', OrderKind>> = {
     type: 'order.arm',
     route: { method: 'POST', path: '/arm' },
     expiresInMs: 10_000,
+    expects: 'armed',
     summary: 'Allow side effects, for the release that runs',
   },
   disarm: {
@@ -33,6 +34,7 @@ export const armOrders: Readonly<Record<'arm' | 'disarm', OrderKind>> = {
     type: 'order.disarm',
     route: { method: 'POST', path: '/disarm' },
     shutsGate: true,
+    expects: 'disarmed',
     summary: 'Refuse side effects; stay live and observable',
   },
 }
