@@ -11,6 +11,7 @@ import type { EffectEnd, Item, PlainEvent } from './mailbox.ts'
 import { Mailbox } from './mailbox.ts'
 import type { LaneMemory } from './memory.ts'
 import { addressOf, remember } from './memory.ts'
+import { CLOCK_LIMIT_MS } from './ownership.ts'
 import { Outbox, unpackOutbox } from './outbox.ts'
 import type { Emitted } from './outbox.ts'
 import type { Batch, BusReader, BusRecord, Clock, Halt, LaneStore, Log, MessageBus, Meter, OrderRow, StoreFence } from './ports.ts'
@@ -538,7 +539,8 @@ export class Lane {
 
   #orderCommitted(order: OrderRow): void {
     const shut = this.#gateShut
-    const isLater = shut && (shut.orderId === null ? order.atMs > shut.atMs : order.id > shut.orderId)
+    // Without a number only the clocks can tell, and they may differ by so much.
+    const isLater = shut && (shut.orderId === null ? order.atMs > shut.atMs + CLOCK_LIMIT_MS : order.id > shut.orderId)
     if (order.body.order !== 'arm' || !isLater) return
     this.#gateShut = null
     this.#options.onGateOpened()

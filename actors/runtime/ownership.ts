@@ -8,7 +8,7 @@ export const LEASE_MS = 1_500
 /** A send needs a renewal issued at most this long ago. */
 const SEND_MARGIN_MS = 300
 /** A process whose clock is further off than this owns no lane. */
-const CLOCK_LIMIT_MS = 500
+export const CLOCK_LIMIT_MS = 500
 
 export interface OwnershipOptions {
   readonly process: string
