@@ -47,7 +47,7 @@ export class SimProcess {
 
   enter(label: string, run: () => void): void {
     if (this.dead) return
-    if (this.frozen) this.#backlog.push({ label, run })
+    if (this.frozen || this.#backlog.length > 0) this.#backlog.push({ label, run })
     else run()
   }
 
@@ -77,7 +77,18 @@ export class SimProcess {
   goOn(): void {
     if (!this.frozen || this.dead) return
     this.frozen = false
-    for (const { label, run } of this.#backlog.splice(0)) this.#time.after(0, `${this.name} ${label} late`, () => this.enter(label, run))
+    this.#catchUp()
+  }
+
+  #catchUp(): void {
+    const [next] = this.#backlog
+    if (!next || this.dead) return
+    this.#time.after(0, `${this.name} ${next.label} late`, () => {
+      if (this.dead || this.frozen || this.#backlog[0] !== next) return
+      next.run()
+      this.#backlog.shift()
+      this.#catchUp()
+    })
   }
 }
 

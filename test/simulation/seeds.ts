@@ -15,6 +15,8 @@ export const KNOWN_SEEDS: readonly number[] = [
   49,
   68,
   77,
+  20133, // an arm just before a disarm that could not be written opened the gate
+  20337, // (the world) a frozen process heard what was new before what it had missed
   90, // storage declared lost by a process that had slept over its takeover
 ]
 
