@@ -503,7 +503,7 @@ export class Host {
     return [...this.#lanes.values()].map((lane) => lane.describe())
   }
 
-  /** A fixed actor in every held lane where it is in memory. */
+  /** A fixed actor in every held lane, as committed. */
   actor(kind: string, key: string): { lane: number; state: unknown; context: unknown }[] {
     return [...this.#lanes.values()].flatMap((lane) => {
       const found = lane.peek({ kind, key })

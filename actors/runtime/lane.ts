@@ -19,7 +19,7 @@ import { receive } from './receive.ts'
 import type { Start } from './recovering.ts'
 import type { ServiceDefinition, Tables } from './service.ts'
 import { effectBody, timerBody, Turns } from './turns.ts'
-import type { Machine } from './xstate.ts'
+import type { Machine, MachineState } from './xstate.ts'
 
 export interface LaneOptions {
   readonly service: string
@@ -88,6 +88,9 @@ export class Lane {
   readonly #outbox: Outbox
   readonly #effects: EffectRunner
   readonly #counters = new Map<string, number>()
+  /** What is said to others is committed: fixed actors by address, and the next offset by topic. */
+  readonly #shown = new Map<string, { state: unknown; context: unknown }>()
+  readonly #storedNext = new Map<string, number>()
   /** topic → where its partition ended when it was last read */
   readonly #ends = new Map<string, number>()
   readonly #workTopics: readonly TopicName[]
@@ -158,6 +161,7 @@ export class Lane {
   async start(first: readonly { to: Address; event: PlainEvent }[]): Promise<void> {
     await this.#turns.prefetch([LIFECYCLE, ...this.#options.watch])
     if (!this.#isOpen()) return
+    this.#showStored()
     for (const row of [...this.#memory.effects.values()]) this.#effects.takeOver(row)
     for (const { to, event } of first) this.#add({ from: 'tell', to, event, cause: null })
     const { reader } = this.#options
@@ -534,7 +538,10 @@ export class Lane {
     // Only the order's own turn: whom its actor told may be parked, and that refuses nothing.
     const refused = draft.parked.find((parked) => parked.turn === turn)
     if (refused) return { outcome: 'refused', detail: refused.cause }
-    return { outcome: 'taken', state: this.#memory.cache.get(addressOf(kind.to))?.state.value ?? null }
+    const state = this.#memory.cache.get(addressOf(kind.to))?.state.value ?? null
+    const expected = own ? undefined : this.#options.definition.orders[name]?.expects
+    if (expected !== undefined && state !== expected) return { outcome: 'refused', detail: `it is ${String(state)} and not ${expected}` }
+    return { outcome: 'taken', state }
   }
 
   #orderCommitted(order: OrderRow): void {
@@ -706,7 +713,8 @@ export class Lane {
         this.#unstoredHalt = halted !== recovered.lane.halted
         for (const input of this.#entered) this.#memory.inputs.set(input.topic, input)
         this.#turns = this.#newTurns()
-        return await this.#turns.prefetch([LIFECYCLE, ...this.#options.watch])
+        await this.#turns.prefetch([LIFECYCLE, ...this.#options.watch])
+        return this.#showStored()
       } catch (error) {
         if (storeCode(error) === 'stale_epoch') return this.drop(textOf(error))
         if (storeCode(error) === 'broken_contract') return this.#broken('its recovery', error)
@@ -725,6 +733,8 @@ export class Lane {
     if (this.#suspects === 0) this.#limit = Number.POSITIVE_INFINITY
     this.#poison = null
     this.#memory.cache.settle(new Map([...draft.touched].map(([address, { actor }]) => [address, actor])))
+    for (const [address, { actor }] of draft.touched) if (this.#fixed.has(address)) this.#show(address, actor.state)
+    for (const { topic, next } of draft.inputs.values()) this.#storedNext.set(topic, next)
     const gate = this.#options.definition.gate
     const arm = gate && draft.touched.get(addressOf({ kind: gate.kind, key: ARM_KEY }))
     if (arm) this.#armed = arm.actor.state.value === 'armed'
@@ -774,14 +784,26 @@ export class Lane {
     return null
   }
 
-  /** The committed or just computed state of an actor in memory; null: not in memory. */
+  /** The committed state of a fixed actor; null: it has none yet. */
   peek(address: Address): { state: unknown; context: unknown } | null {
-    const found = this.#memory.cache.get(addressOf(address))
-    return found ? { state: found.state.value, context: found.state.context } : null
+    return this.#shown.get(addressOf(address)) ?? null
+  }
+
+  #show(address: string, { value, context }: MachineState): void {
+    this.#shown.set(address, { state: value, context })
+  }
+
+  /** Right after a recovery: what is in memory is what is stored. */
+  #showStored(): void {
+    for (const address of this.#fixed) {
+      const found = this.#memory.cache.get(address)
+      if (found) this.#show(address, found.state)
+    }
+    for (const { topic, next } of this.#memory.inputs.values()) this.#storedNext.set(topic, next)
   }
 
   describe(): LaneView {
-    const { halted, effects, timers, parkedActors, inputs, cache } = this.#memory
+    const { halted, effects, timers, parkedActors, cache } = this.#memory
     return {
       lane: this.lane,
       epoch: this.epoch,
@@ -796,8 +818,8 @@ export class Lane {
       effects: [...effects.values()].map(({ name, state }) => ({ name, state })),
       parked_actors: parkedActors.size,
       outbox_bytes: this.#outbox.waitingBytes,
-      inputs: Object.fromEntries([...inputs.values()].map(({ topic, next }) => [topic, next])),
-      lag: Object.fromEntries([...inputs.values()].map(({ topic, next }) => [topic, Math.max(0, (this.#ends.get(topic) ?? next) - next)])),
+      inputs: Object.fromEntries(this.#storedNext),
+      lag: Object.fromEntries([...this.#storedNext].map(([topic, next]) => [topic, Math.max(0, (this.#ends.get(topic) ?? next) - next)])),
       cache: { bytes: cache.bytes, hits: cache.hits, misses: cache.misses },
       gate: this.#options.definition.gate ? { armed: this.#armed, shut: this.#gateShut !== null } : null,
       counters: Object.fromEntries(this.#counters),
@@ -838,7 +860,7 @@ export interface LaneView {
   readonly effects: readonly { name: string; state: string }[]
   readonly parked_actors: number
   readonly outbox_bytes: number
-  /** topic → the next offset to take */
+  /** topic → the next offset to take, as committed */
   readonly inputs: Readonly<Record<string, number>>
   /** topic → records between that and the end of the partition, as last read */
   readonly lag: Readonly<Record<string, number>>

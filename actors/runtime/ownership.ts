@@ -113,7 +113,10 @@ export class Ownership {
       const renewal = await this.#renewInTime(() => store.renew(process, counts ? 'live' : 'draining', LEASE_MS))
       if (this.#state === 'ended') return
       if (this.failures > 0)
-        log.info({ event: 'database.recovered', failures: this.failures }, `the database answers again, after ${this.#sinceRenewalMs()} ms`)
+        log.info(
+          { event: 'database.recovered', failures: this.failures },
+          `the database answers again, after ${Math.round(this.#sinceRenewalMs())} ms`,
+        )
       this.failures = 0
       this.#issuedMonotonicMs = monotonic
       this.#issuedWallMs = wall

@@ -4,7 +4,7 @@ const words = z.string().trim().min(1)
 
 /** What every service reads of its environment, to spread into its own object. Empty strings are refused. */
 export const CommonEnv = {
-  KAFKA_BROKERS: words.describe('comma list of host:port'),
+  KAFKA_BROKERS: words.regex(/^[^\s,]+:\d{1,5}(\s*,\s*[^\s,]+:\d{1,5})*$/, 'a comma list of host:port').describe('comma list of host:port'),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).describe("read-write, as this service's own role; never logged"),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info').describe('pino level'),
   POD_NAMESPACE: words.default('local').describe("Kubernetes' namespace, on every line of the log"),

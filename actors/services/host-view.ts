@@ -25,10 +25,11 @@ interface ViewOptions {
 export const hostView = (options: ViewOptions): HostView => {
   const { host, service, release, reads, drain, onDrained } = options
   const { definition } = service
+  const sinces = new Map<string, string>()
   return {
     service: host.service,
     release,
-    describe: async () => describe(options),
+    describe: async () => withSince(describe(options), sinces),
     notReady: async () => notReady(host),
     order: (order, waitMs) => host.submit(order, waitMs),
     drain: async (by, reason) => {
@@ -79,6 +80,17 @@ const REPAIRS: readonly OrderRoute[] = [
   },
 ]
 
+/** What knows only that it blocks now has blocked since it was first seen to. */
+const withSince = (state: HostState, sinces: Map<string, string>): HostState => {
+  const blocked = state.blocked.map((each) => {
+    const first = sinces.get(each.code)
+    return first !== undefined && first < each.since ? { ...each, since: first } : each
+  })
+  sinces.clear()
+  for (const { code, since } of blocked) sinces.set(code, since)
+  return { ...state, blocked }
+}
+
 const notReady = (host: Host): string[] => {
   if (host.draining) return ['draining']
   const away = host.away().map(({ code, detail }) => `${code}: ${detail}`)
@@ -95,6 +107,7 @@ const describe = ({ host, service, release, counters }: ViewOptions): HostState 
     counters: merged,
     openEffects: (name) => lanes.reduce((sum, { effects }) => sum + effects.filter((effect) => effect.name === name).length, 0),
     tables: host.tables,
+    lanes,
     nowMs,
   }
   const own: Section = service.describe(view)
@@ -117,7 +130,8 @@ const describe = ({ host, service, release, counters }: ViewOptions): HostState 
     lifecycle: host.lifecycle,
     healthy: (own.healthy ?? own.connected !== false) && host.connected && halted.length === 0 && disagreeing.length === 0,
     connected: host.connected && own.connected !== false,
-    authoritative: lanes.length > 0 && own.authoritative !== false,
+    // What cannot be heard, or written, may have changed.
+    authoritative: lanes.length > 0 && away.length === 0 && own.authoritative !== false,
     blocked,
     inputs: {
       // Nobody has to ask or to trade: that an input is silent says nothing.

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { z } from 'zod'
 import type { FeedRecord } from '#actors/runtime/feed-source.ts'
 import { Host } from '#actors/runtime/host.ts'
+import type { LaneView } from '#actors/runtime/lane.ts'
 import type { Meter, StoreFence } from '#actors/runtime/ports.ts'
 import type { CommonEnv } from '#actors/runtime/service-env.ts'
 import { systemClock } from '#actors/runtime/system-clock.ts'
@@ -65,6 +66,7 @@ export interface SectionView {
   /** open effects of a name, over all held lanes */
   openEffects(name: string): number
   readonly tables: Tables
+  readonly lanes: readonly Pick<LaneView, 'lane' | 'inputs' | 'lag'>[]
   readonly nowMs: number
 }
 

@@ -7,7 +7,7 @@ interface Known {
   readonly last_written_at: number | null
 }
 
-/** The `history` section of `/state`: what every held lane has written. Offsets stand with the lanes. */
+/** The `history` section of `/state`: what every held lane has written, up to which offsets, and what it has still to write. */
 export const describeHistory = (view: SectionView): Section => {
   const writers = view.actor(WRITER.kind, WRITER.key).map(({ lane, state, context }) => ({ lane, state, known: context as Known }))
   const rows: Record<string, number> = {}
@@ -19,9 +19,11 @@ export const describeHistory = (view: SectionView): Section => {
       history: {
         rows,
         last_write_at: lastMs > 0 ? iso(lastMs) : null,
+        lag: summed(view.lanes.map(({ lag }) => lag)),
         lanes: writers.map(({ lane, state, known }) => ({
           lane,
           state,
+          committed_offsets: view.lanes.find((one) => one.lane === lane)?.inputs ?? {},
           last_write_at: known.last_written_at === null ? null : iso(known.last_written_at),
         })),
       },
@@ -30,6 +32,12 @@ export const describeHistory = (view: SectionView): Section => {
     blocked: paused.length > 0 ? [{ code: 'HISTORY_PAUSED', since: iso(view.nowMs), detail: `lanes ${paused.join(', ')} are paused` }] : [],
     lastSuccess: lastMs > 0 ? { at: iso(lastMs), what: 'rows written' } : null,
   }
+}
+
+const summed = (each: readonly Readonly<Record<string, number>>[]): Record<string, number> => {
+  const totals: Record<string, number> = {}
+  for (const counts of each) for (const [topic, n] of Object.entries(counts)) totals[topic] = (totals[topic] ?? 0) + n
+  return totals
 }
 
 const iso = (ms: number): string => new Date(ms).toISOString()

@@ -51,11 +51,22 @@ describe('the history writer', () => {
       actor: () => [writer(1, 'writing', 2), writer(2, 'paused', 3)],
       counters: {},
       openEffects: () => 0,
+      lanes: [
+        { lane: 1, inputs: { 'exec.trade_result': 7 }, lag: { 'exec.trade_result': 3 } },
+        { lane: 2, inputs: { 'exec.trade_result': 9 }, lag: { 'exec.trade_result': 1 } },
+      ],
       tables: { get: () => null, rows: () => [] },
       nowMs: 9,
     }
     expect(describeHistory(view)).toMatchObject({
-      section: { history: { rows: { 'exec.trade_result': 5 }, last_write_at: new Date(2).toISOString() } },
+      section: {
+        history: {
+          rows: { 'exec.trade_result': 5 },
+          last_write_at: new Date(2).toISOString(),
+          lag: { 'exec.trade_result': 4 },
+          lanes: [{ committed_offsets: { 'exec.trade_result': 7 } }, { committed_offsets: { 'exec.trade_result': 9 } }],
+        },
+      },
       blocked: [{ code: 'HISTORY_PAUSED', detail: 'lanes 2 are paused' }],
     })
   })
