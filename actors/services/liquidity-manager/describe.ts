@@ -18,7 +18,7 @@ interface Known {
   }
   readonly pending: Readonly<Record<string, string>>
   readonly recent: readonly object[]
-  readonly recent_withdrawals: readonly object[]
+  readonly recent_withdrawals: readonly { readonly status: string }[]
 }
 
 /** The `liquidity` section of `/state`, from the committed state of handles and freeze. */
@@ -29,6 +29,7 @@ export const describeLiquidity = (view: SectionView, env: Env): Section => {
     return known ? [{ asset: key, phase: phaseOf(actor?.state), known }] : []
   })
   const frozen = view.actor(FREEZE.kind, FREEZE.key)[0]
+  const freeze = frozen?.context as { by: string | null; reason: string | null; since: number | null } | undefined
   const oks = handles.flatMap(({ known }) => (known.polls.last_ok_at === null ? [] : [known.polls.last_ok_at]))
   const lastOkMs = oks.length === handles.length && oks.length > 0 ? Math.min(...oks) : null
   return {
@@ -50,8 +51,14 @@ export const describeLiquidity = (view: SectionView, env: Env): Section => {
           last_error: known.last_error ?? known.polls.last_error,
           unreadable: known.polls.unreadable,
         })),
-        withdrawals: { state: frozen?.state ?? 'open', ...(frozen?.context as { by: string | null; reason: string | null } | undefined) },
-        rebalance: null,
+        withdrawals: {
+          state: frozen?.state ?? 'open',
+          by: freeze?.by ?? null,
+          reason: freeze?.reason ?? null,
+          since: iso(freeze?.since ?? null),
+        },
+        // Nothing moves by itself here: what is under way is what somebody sent.
+        rebalance: rebalanceOf(handles.map(({ known }) => known)),
       },
     },
     connected: handles.length === HANDLES.length && handles.every(({ phase, known }) => phase !== 'retrying' && known.polls.failures === 0),
@@ -72,6 +79,16 @@ export const describeLiquidity = (view: SectionView, env: Env): Section => {
     lastSuccess: lastOkMs === null ? null : { at: new Date(lastOkMs).toISOString(), what: 'bridge read for every handle' },
   }
 }
+
+/** Money on its way between the treasury and outside: both ways at once is a rebalance, and here only somebody else's doing. */
+const rebalanceOf = (handles: readonly Pick<Known, 'pending' | 'recent_withdrawals'>[]): object => {
+  const comesIn = handles.filter(({ pending }) => Object.values(pending).some((units) => units !== '0')).length
+  const goesOut = handles.flatMap(({ recent_withdrawals }) => recent_withdrawals).filter(({ status }) => !ENDED.has(status)).length
+  return { state: comesIn + goesOut > 0 ? 'moving' : 'idle', deposits_pending: comesIn, withdrawals_open: goesOut, planned: [] }
+}
+
+/** The bridge's words for a withdrawal that is over. */
+const ENDED = new Set(['COMPLETED', 'FAILED', 'REJECTED', 'RETURNED'])
 
 const phaseOf = (state: unknown): string =>
   typeof state === 'string' ? state : (Object.keys((state as object | null) ?? {})[0] ?? 'unknown')

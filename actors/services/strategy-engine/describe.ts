@@ -30,7 +30,7 @@ export const describe = (env: Env, view: SectionView): Section => {
   if (inventory === null) blockedBy('INVENTORY_MISSING', null, 'no inventory record yet')
   else if (inventoryIsStale) blockedBy('INVENTORY_STALE', inventoryAtMs, `read ${view.nowMs - (inventoryAtMs ?? 0)} ms ago`)
   if (config.strict_audit && audit.writable !== true) blockedBy('AUDIT_IMPAIRED', null, 'the history cannot be written, or does not say')
-  if (!arm.armed) blockedBy('NOT_ARMED', arm.sinceMs, `${arm.by}: ${arm.reason}`)
+  if (!arm.armed) blockedBy('NOT_ARMED', arm.sinceMs || null, `${arm.by}: ${arm.reason}`)
 
   const skips = summed(desks.map((desk) => desk.skips))
   // A repeat of a quote that has ended never reaches a machine; the runtime counts it since the process started.

@@ -30,7 +30,7 @@ export const describe = (env: Env, view: ExecutorView): Section => {
   const blockedBy = (code: string, sinceMs: number | null, detail: string): void => {
     blocked.push({ code, since: new Date(sinceMs ?? view.nowMs).toISOString(), detail })
   }
-  if (!arm.armed) blockedBy('NOT_ARMED', arm.sinceMs, `${arm.by}: ${arm.reason}`)
+  if (!arm.armed) blockedBy('NOT_ARMED', arm.sinceMs || null, `${arm.by}: ${arm.reason}`)
   if (authority.signer !== 'ready')
     blockedBy(authority.signer === 'missing' ? 'SIGNER_MISSING' : 'SIGNER_NOT_AUTHORIZED', authority.checked_at_ms, authority.problem ?? '')
   if (!relay?.connected) blockedBy('RELAY_NOT_CONNECTED', relay?.since ?? null, relayProblem(env, relay))

@@ -77,6 +77,7 @@ describe('what /state says', () => {
     actor: () => (known ? [{ lane: 0, state: {}, context: known }] : []),
     counters: {},
     openEffects: () => 0,
+    lanes: [],
     tables: { get: () => null, rows: () => [] },
     nowMs: 100_000,
   })

@@ -65,7 +65,7 @@ describe('the definition', () => {
 
 describe('what /state says', () => {
   it('names the variable that is missing', () => {
-    const view = { actor: () => [], counters: {}, openEffects: () => 0, tables: { get: () => null, rows: () => [] }, nowMs: 0 }
+    const view = { actor: () => [], counters: {}, openEffects: () => 0, lanes: [], tables: { get: () => null, rows: () => [] }, nowMs: 0 }
     expect(describeLiquidity(view, Env.parse(base)).blocked?.map(({ code }) => code)).toEqual(['ACCOUNT_MISSING'])
   })
 })

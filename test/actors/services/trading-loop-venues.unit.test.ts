@@ -100,6 +100,7 @@ const viewOf = (loop: Loop) => {
     actor: (kind: string, key: string) => host.actor(kind, key),
     counters: {},
     openEffects: () => 0,
+    lanes: [],
     tables: host.tables,
     nowMs: Date.now(),
   }

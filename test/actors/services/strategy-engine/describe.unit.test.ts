@@ -23,6 +23,7 @@ const viewOf = (desk: TestDesk | null, change: Partial<SectionView> = {}): Secti
   },
   counters: {},
   openEffects: () => 0,
+  lanes: [],
   tables: desk ? tablesOf({ 'ref.market_price': desk.price, 'state.intent_inventory': desk.inventory }) : tablesOf({}),
   nowMs: desk?.lane.now ?? 0,
   ...change,

@@ -21,6 +21,7 @@ const viewOf = (change: Partial<ExecutorView> = {}): ExecutorView => ({
   actor: () => [],
   counters: {},
   openEffects: () => 0,
+  lanes: [],
   tables,
   nowMs: 10_000,
   authority: { signer: 'missing', salt: null, problem: 'NEAR_INTENTS_SIGNING_KEY is not set', checked_at_ms: null },
