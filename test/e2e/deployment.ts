@@ -30,6 +30,7 @@ const Ready = z.looseObject({
   kafka: z.string(),
   database: z.string(),
   simulators: z.object({ url: z.string(), pid: z.number() }),
+  pid: z.number(),
 })
 type Ready = z.infer<typeof Ready>
 

@@ -38,7 +38,7 @@ export const untilAllEnded = async (deployment: Deployment): Promise<void> => {
 }
 
 /** Demands without a decision, and commands without a final result, by the topics. */
-export const withoutEnd = (records: readonly LoggedRecord[]): string[] => {
+const withoutEnd = (records: readonly LoggedRecord[]): string[] => {
   const decided = quoteIds(records, 'decision.trade_decision')
   const ended = quoteIds(
     records.filter(
