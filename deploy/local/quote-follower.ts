@@ -12,7 +12,8 @@ export const followQuotes = async (brokers: string, lookUp: LookUp, onLine: (lin
   const kafka = quietKafka(brokers, PATIENT)
   const groupId = `npm-start-${randomUUID()}`
   const book = openQuoteBook(Date.now(), lookUp)
-  const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 100, allowAutoTopicCreation: false })
+  // Ten fetches a second, whatever comes: one for each record would cost the broker as much as a service's reading does.
+  const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 100, minBytes: 1_048_576, allowAutoTopicCreation: false })
   const joined = new Promise<void>((resolve) => consumer.on(consumer.events.GROUP_JOIN, () => resolve()))
   await consumer.connect()
   await consumer.subscribe({ topics: [...FOLLOWED], fromBeginning: false })
