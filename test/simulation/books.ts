@@ -7,7 +7,7 @@ import type { TopicName } from '#machines/contracts/topics.ts'
 import type { MemoryBus } from '../twins/bus.ts'
 import type { MemoryStore } from '../twins/store.ts'
 import type { StoredLane } from '../twins/store-lane.ts'
-import { SERVICES, STRATEGY, WATCH } from './services.ts'
+import { keyOf, SERVICES, STRATEGY, WATCH } from './services.ts'
 import type { Venue } from './venue.ts'
 
 interface Read<P> {
@@ -49,7 +49,7 @@ export class Books {
     const ids = new Set(this.#read<SwapDemand>('norm.swap_demand').map(({ payload }) => payload.quote_id))
     const lanes = this.#lanes(STRATEGY)
     return [...ids].flatMap((id) => {
-      const stored = id.replaceAll('\0', '\u{FFFD}')
+      const stored = keyOf(id).replaceAll('\0', '\u{FFFD}')
       const mustPark = /^(boom|nul)/.test(id)
       const isParked = lanes.some(({ parked }) => parked.some(({ kind, key }) => kind === 'quote' && key === stored))
       const hasEnded = lanes.some((lane) =>

@@ -58,7 +58,7 @@ export class Feed {
     if (sort < 0.02) return this.#garbage()
     const again = sort < 0.07 && this.#count > 0
     const number = again ? this.#random.between(1, this.#count) : ++this.#count
-    const prefix = number % 25 === 3 ? 'boom' : number % 25 === 9 ? 'nul\0' : number % 25 === 17 ? 'huge' : 'q'
+    const prefix = number % 25 === 3 ? 'boom' : number % 25 === 9 ? 'nul' : number % 25 === 17 ? 'huge' : 'q'
     const pair = this.#pairs[number % this.#pairs.length]!
     const payload: SwapDemand = {
       quote_id: `${prefix}${number}`,

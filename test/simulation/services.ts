@@ -20,6 +20,9 @@ export const definitionOf = (service: string, process: SimProcess, venue: Venue,
   return service === EXECUTOR ? executor(process, venue, resends) : watch
 }
 
+/** Some keys are such as PostgreSQL cannot hold: the batch is refused for its data. */
+export const keyOf = (quote_id: string): string => (quote_id.startsWith('nul') ? `${quote_id}\0` : quote_id)
+
 const strategy = (process: SimProcess, venue: Venue): ServiceDefinition => ({
   name: STRATEGY,
   lanes: 'keyed',
@@ -30,7 +33,7 @@ const strategy = (process: SimProcess, venue: Venue): ServiceDefinition => ({
   },
   inputs: {
     'norm.swap_demand': ({ payload }) => ({
-      to: { kind: 'quote', key: payload.quote_id },
+      to: { kind: 'quote', key: keyOf(payload.quote_id) },
       event: { type: 'demand.arrived', demand: payload },
     }),
     'exec.trade_result': ({ payload }) => ({

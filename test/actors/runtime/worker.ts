@@ -65,6 +65,9 @@ const workerMachine = setup({
 
 const worker = (key: string): Address => ({ kind: 'worker', key })
 
+/** `nul` is a key that PostgreSQL cannot hold. */
+const keyOf = (quote_id: string): string => (quote_id === 'nul' ? 'nul\0' : quote_id)
+
 const alert = ({ id, now, bytes }: Do): AlertEvent => ({
   alert_id: id,
   alert: 'test',
@@ -116,7 +119,7 @@ export const workerService = (of: Outside, { gated = false }: { gated?: boolean 
     ...(gated ? { arm: { machine: armMachine, version: 1, input: () => ({ tells: worker('listener') }) } } : {}),
   },
   inputs: {
-    'norm.swap_demand': ({ payload }) => ({ to: worker(payload.quote_id), event: payload['event'] as { type: string } }),
+    'norm.swap_demand': ({ payload }) => ({ to: worker(keyOf(payload.quote_id)), event: payload['event'] as { type: string } }),
     'exec.trade_result': ({ payload }) => ({ to: worker(payload.quote_id), event: payload['event'] as { type: string } }),
   },
   effects: {
