@@ -14,7 +14,7 @@ export type Look = {
   readonly armed: boolean | undefined
   readonly blocked: readonly string[]
 }
-export type OrderAnswer = { readonly ok: boolean; readonly status: number; readonly message: string }
+export type OrderAnswer = { readonly ok: boolean; readonly status: number; readonly code: string | null; readonly message: string }
 
 const State = z.looseObject({
   lifecycle: z.string(),
@@ -22,7 +22,7 @@ const State = z.looseObject({
   strategy: z.looseObject({ armed: z.boolean() }).optional().catch(undefined),
   executor: z.looseObject({ armed: z.boolean() }).optional().catch(undefined),
 })
-const ErrorBody = z.looseObject({ error: z.looseObject({ message: z.string() }) })
+const ErrorBody = z.looseObject({ error: z.looseObject({ code: z.string(), message: z.string() }) })
 
 const TIMEOUT_MS = 2_000
 
@@ -53,9 +53,10 @@ export const controlClient = (url: string, token: string | undefined): ControlCl
           signal: AbortSignal.timeout(10_000),
         })
         const body = ErrorBody.safeParse(await answer.json().catch(() => undefined))
-        return { ok: answer.ok, status: answer.status, message: body.data?.error.message ?? answer.statusText }
+        const { code = null, message = answer.statusText } = body.data?.error ?? {}
+        return { ok: answer.ok, status: answer.status, code, message }
       } catch (error) {
-        return { ok: false, status: 0, message: error instanceof Error ? error.message : String(error) }
+        return { ok: false, status: 0, code: null, message: error instanceof Error ? error.message : String(error) }
       }
     },
   }
