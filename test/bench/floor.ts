@@ -1,7 +1,6 @@
 import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Client } from 'pg'
 import { BRIEF } from '#bus/client.ts'
@@ -28,7 +27,7 @@ export interface FloorRun {
   readonly measureMs: number
 }
 
-const chain = join(dirname(fileURLToPath(import.meta.url)), 'floor-chain.ts')
+const chain = fileURLToPath(import.meta.resolve('./floor-chain.ts'))
 
 /** Two topics, two tables and two processes, beside what runs on the same broker and database. */
 export const openFloor = async (brokers: string, database: string): Promise<Floor> => {
