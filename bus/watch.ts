@@ -59,13 +59,19 @@ export class Watch {
   /** False: the broker did not answer for all of them. */
   async #look(cursors: readonly Cursor[]): Promise<boolean> {
     const { view, commits, onLost } = this.#options
-    const before = cursors.map((cursor) => ({ cursor, version: cursor.version, next: cursor.next }))
+    // What was seen before the question: a commit that goes out while the answer is on its way is not missing from it.
+    const before = cursors.map((cursor) => ({
+      cursor,
+      version: cursor.version,
+      next: cursor.next,
+      seen: cursor.table ? null : commits.seen(cursor),
+    }))
     try {
       const ends = new Map((await view.ends(cursors)).map((end) => [nameOf(end), end]))
-      for (const { cursor, version, next } of before) {
+      for (const { cursor, version, next, seen } of before) {
         const end = ends.get(nameOf(cursor))
         if (end === undefined || cursor.version !== version || this.#closed) continue
-        const found = lostAt(next, end, cursor.table ? null : commits.seen(cursor))
+        const found = lostAt(next, end, seen)
         if (found !== null) onLost(cursor, cursor.table ? end.low : found)
       }
       if (ends.size === before.length) return true
