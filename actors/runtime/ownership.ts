@@ -4,7 +4,7 @@ import type { Clock, LaneStore, Log, Recovered, Renewal } from './ports.ts'
 
 /** Renewed twice a second, expiring after 1.5 s on PostgreSQL's clock. */
 const RENEW_MS = 500
-export const LEASE_MS = 1_500
+const LEASE_MS = 1_500
 /** A send needs a renewal issued at most this long ago. */
 const SEND_MARGIN_MS = 300
 /** A process whose clock is further off than this owns no lane. */
