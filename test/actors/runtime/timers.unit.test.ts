@@ -16,6 +16,9 @@ const timer = (key: string, dueMs: number, token = 1): TimerRow => ({
 
 const keys = (rows: readonly TimerRow[]): string[] => rows.map(({ key }) => key)
 
+/** The next window of a store. */
+const brings = (timers: Timers, rows: TimerRow[], more: boolean): void => timers.fill(rows, more)
+
 describe('timers', () => {
   it('come out by due time, whatever the order they were set in', () => {
     fc.assert(
@@ -49,20 +52,20 @@ describe('timers', () => {
 
   it('beyond the horizon are left to the store, and the next window brings them', () => {
     const timers = new Timers()
-    timers.fill([timer('a', 10), timer('b', 20)], true)
+    brings(timers, [timer('a', 10), timer('b', 20)], true)
     timers.set(timer('late', 30))
     timers.set(timer('early', 15))
     expect(keys(timers.due(100, 10))).toEqual(['a', 'early', 'b'])
     expect(timers.wantsMore).toBe(true)
     expect(timers.nextDueMs()).toBe(20)
-    timers.fill([timer('late', 30)], false)
+    brings(timers, [timer('late', 30)], false)
     expect(timers.wantsMore).toBe(false)
     expect(keys(timers.due(100, 10))).toEqual(['late'])
   })
 
   it('moved beyond the horizon no longer fire from within it', () => {
     const timers = new Timers()
-    timers.fill([timer('a', 10, 1), timer('b', 20)], true)
+    brings(timers, [timer('a', 10, 1), timer('b', 20)], true)
     timers.set(timer('a', 40, 2))
     expect(keys(timers.due(100, 10))).toEqual(['b'])
   })
