@@ -25,6 +25,8 @@ import { within } from './within.ts'
 const MAX_WAIT_MS = 100
 /** Small enough that a lane's back pressure is about one fetch; a larger record still comes. */
 const PARTITION_BYTES = 256 * 1024
+/** More than comes in `MAX_WAIT_MS`, so that the wait decides. */
+const BULK_BYTES = 1024 * 1024
 const CLOSE_MS = 1_000
 const SECOND_LOOK_MS = 1_500
 
@@ -56,6 +58,7 @@ export class Reader implements BusReader {
       groupId: this.#groupId,
       partitionAssigners: [assigner],
       maxWaitTimeInMs: MAX_WAIT_MS,
+      minBytes: options.inBulk ? BULK_BYTES : 1,
       maxBytesPerPartition: PARTITION_BYTES,
     })
     this.#consumer.on(this.#consumer.events.REQUEST, onHeard)

@@ -41,6 +41,8 @@ export interface ReaderOptions {
   readonly inputs: readonly string[]
   readonly tables: readonly string[]
   readonly tableBackMs: number
+  /** Nobody waits for what comes of it: a fetch gathers for up to 100 ms instead of answering with the first record. */
+  readonly inBulk?: boolean
   onRecords(lane: number, topic: string, records: readonly BusRecord[], highWatermark: number): void
   onTable(record: BusRecord): void
   onGap(lane: number, topic: string, expected: number, found: number): void

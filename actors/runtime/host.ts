@@ -143,6 +143,7 @@ export class Host {
       inputs: Object.keys(definition.inputs),
       tables: this.tables.topics,
       tableBackMs: TABLE_BACK_MS,
+      inBulk: definition.readsInBulk ?? false,
       onRecords: (lane, topic, records, end) => {
         this.#seenAtMs.set(topic, this.#options.clock.wallMs())
         this.#lanes.get(lane)?.records(topic, records, end)

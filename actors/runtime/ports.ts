@@ -335,6 +335,8 @@ export interface ReaderOptions {
   /** followed tables: every partition, from `tableBackMs` before now */
   readonly tables: readonly string[]
   readonly tableBackMs: number
+  /** Nobody waits for what comes of it: a fetch gathers for up to 100 ms instead of answering with the first record. */
+  readonly inBulk?: boolean
   /** In order within a partition and without a hole; nothing of a lane not held. Must not throw. */
   onRecords(lane: number, topic: string, records: readonly BusRecord[], highWatermark: number): void
   onTable(record: BusRecord): void

@@ -10,6 +10,7 @@ import { judgeFunding, judgeInventory, judgePrice, judgeResult } from './judge.t
 export const definition = (env: Env): ServiceDefinition => ({
   name: 'alert-evaluator',
   lanes: 'keyed',
+  readsInBulk: true,
   kinds: {
     alert: { machine: alertMachine, version: 1, input: (key) => ({ key, pair: PAIR }) },
     [BOARD.kind]: { machine: alertBoardMachine, version: 1, input: () => undefined },

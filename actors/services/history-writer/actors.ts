@@ -16,6 +16,7 @@ const toRow = (_: unknown, { topic, partition, offset, source, incarnation, posi
 export const definition = (effects: { learnLane: EffectKind }): ServiceDefinition => ({
   name: 'history-writer',
   lanes: 'keyed',
+  readsInBulk: true,
   kinds: {
     [WRITER.kind]: { machine: writerMachine, version: 1, input: () => undefined },
     lifecycle: { machine: lifecycleMachine, version: 1, input: () => ({ of: 'lane', tells: [WRITER] }) },
