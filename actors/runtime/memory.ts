@@ -6,6 +6,9 @@ import { Timers } from './timers.ts'
 
 export const addressOf = ({ kind, key }: Address): string => `${kind}\n${key}`
 
+/** The actor of a lane's own life cycle, in every service. */
+export const LIFECYCLE: Address = { kind: 'lifecycle', key: 'lane' }
+
 /**
  * What the owner of a lane knows, as of the last *computed* turn. It runs ahead of the store by at most two batches;
  * when one of those is refused the whole of it is thrown away and read again, by the same path as at every start.

@@ -1,5 +1,5 @@
 import { Host } from '#actors/runtime/host.ts'
-import type { LaneView } from '#actors/runtime/lane.ts'
+import type { LaneView } from '#actors/runtime/lane-options.ts'
 import type { LaneStore, Log } from '#actors/runtime/ports.ts'
 import type { ServiceDefinition } from '#actors/runtime/service.ts'
 import { connected, SimProcess } from '../../simulation/process.ts'

@@ -1,0 +1,115 @@
+import type { TopicName } from '#machines/contracts/topics.ts'
+import { topics } from '#machines/contracts/topics.ts'
+import type { Draft } from './draft.ts'
+import type { LaneNow, LaneOptions } from './lane-options.ts'
+import type { Mailbox } from './mailbox.ts'
+import { addressOf, LIFECYCLE } from './memory.ts'
+import type { Halt } from './ports.ts'
+
+/**
+ * What flows into a lane and what is held: work while it is paused, an input that lost data and all work with it, and
+ * everything while too much waits.
+ */
+export class Inputs {
+  readonly #lane: number
+  readonly #options: LaneOptions
+  readonly #now: LaneNow
+  readonly #mailbox: Mailbox
+  readonly #wakeUp: () => void
+  readonly #workTopics: readonly TopicName[]
+  #heldForWater = false
+  /** a halt, or the end of one, that no batch has stored yet */
+  unstoredHalt: boolean
+
+  constructor(of: { lane: number; options: LaneOptions; now: LaneNow; mailbox: Mailbox; unstoredHalt: boolean; wakeUp: () => void }) {
+    this.#lane = of.lane
+    this.#options = of.options
+    this.#now = of.now
+    this.#mailbox = of.mailbox
+    this.#wakeUp = of.wakeUp
+    this.unstoredHalt = of.unstoredHalt
+    this.#workTopics = (Object.keys(of.options.definition.inputs) as TopicName[]).filter((topic) => topics[topic].work)
+  }
+
+  /** Starts delivery where the lane stands. */
+  begin(): void {
+    const { reader } = this.#options
+    const { inputs } = this.#now.memory
+    reader.take(this.#lane, Object.fromEntries([...inputs.values()].map(({ topic, next }) => [topic, next])))
+    for (const topic of inputs.keys()) if (this.isHeld(topic)) reader.hold(this.#lane, topic)
+  }
+
+  /** More has arrived: beyond the high water mark nothing more is to. */
+  rose(): void {
+    if (!this.#mailbox.full || this.#heldForWater) return
+    this.#heldForWater = true
+    for (const input of this.#now.memory.inputs.keys()) this.#options.reader.hold(this.#lane, input)
+  }
+
+  /** Something was taken out. */
+  fell(): void {
+    if (!this.#heldForWater || !this.#mailbox.low) return
+    this.#heldForWater = false
+    for (const topic of this.#now.memory.inputs.keys()) if (!this.isHeld(topic)) this.#options.reader.resume(this.#lane, topic)
+  }
+
+  get paused(): boolean {
+    return this.#now.memory.cache.get(addressOf(LIFECYCLE))?.state.value === 'paused'
+  }
+
+  /** An order to pause or to resume has had its turn. */
+  followLifecycle(): void {
+    for (const topic of this.#workTopics) {
+      if (this.paused) {
+        this.#options.reader.hold(this.#lane, topic)
+        this.#mailbox.dropRecords(topic)
+      } else if (!this.isHeld(topic)) this.#options.reader.resume(this.#lane, topic, this.#now.memory.inputs.get(topic)?.next)
+    }
+  }
+
+  isHeld(topic: string): boolean {
+    const work = (this.#workTopics as readonly string[]).includes(topic)
+    const { halted } = this.#now.memory
+    return (work && this.paused) || (halted !== null && (halted.topic === topic || work))
+  }
+
+  halt(halt: Halt): void {
+    if (this.#now.memory.halted) return
+    this.#now.memory.halted = halt
+    this.unstoredHalt = true
+    this.#options.log.error({ event: 'lane.halted', lane: this.#lane, code: halt.code, topic: halt.topic }, halt.detail)
+    this.#holdForHalt(halt)
+    this.#wakeUp()
+  }
+
+  #holdForHalt({ topic }: Halt): void {
+    for (const input of this.#now.memory.inputs.keys()) {
+      if (input !== topic && !(this.#workTopics as readonly string[]).includes(input)) continue
+      this.#options.reader.hold(this.#lane, input)
+      this.#mailbox.dropRecords(input)
+    }
+  }
+
+  /** An operator says that what is lost is lost: the offset is set to what the log has, each mark may jump once. */
+  async acceptLoss(draft: Draft): Promise<{ outcome: string; detail?: string }> {
+    const { halted } = this.#now.memory
+    if (!halted?.topic) return { outcome: 'taken', detail: 'not halted by an input' }
+    const end = (await this.#options.reader.ends(this.#lane)).find(({ topic }) => topic === halted.topic)
+    const input = this.#now.memory.inputs.get(halted.topic)
+    if (!end || !input) return { outcome: 'refused', detail: `${halted.topic} is not there` }
+    const isAnother = halted.code === 'TOPIC_RECREATED' || input.next < end.low || input.next > end.high
+    const next = isAnother ? end.low : input.next
+    // As if the lane had entered here: a source whose first record is among what is lost may begin anywhere, too.
+    const moved = { ...input, next, entered: Math.max(1, next), enteredAtMs: draft.nowMs }
+    this.#now.memory.inputs.set(halted.topic, moved)
+    draft.inputs.set(halted.topic, moved)
+    for (const row of this.#now.memory.marks.letJump(halted.topic)) draft.marks.set(`${row.topic}\n${row.source}\n${row.incarnation}`, row)
+    this.#now.memory.halted = null
+    draft.halted = null
+    // All of them: a second input may have met its own gap while the lane was halted for the first, and will meet it again.
+    for (const [topic, { next: from }] of this.#now.memory.inputs) {
+      if (!this.isHeld(topic)) this.#options.reader.resume(this.#lane, topic, from)
+    }
+    return { outcome: 'taken', detail: `${halted.topic} goes on at ${next}` }
+  }
+}
