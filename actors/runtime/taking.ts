@@ -3,6 +3,7 @@ import type { Draft } from './draft.ts'
 import { closeInLedger } from './effects.ts'
 import type { Inputs } from './inputs.ts'
 import type { LaneNow, LaneOptions } from './lane-options.ts'
+import { EMPTY_BYTES } from './json.ts'
 import type { EffectEnd, Item, PlainEvent } from './mailbox.ts'
 import { LIFECYCLE } from './memory.ts'
 import type { BusRecord } from './ports.ts'
@@ -73,10 +74,16 @@ export class Taking {
       case 'unreadable':
         return {
           to: null,
-          run: async () => this.#now.turns.parkWithoutActor(draft, origin, record.value ?? new Uint8Array(0), received.why),
+          run: async () => this.#now.turns.parkWithoutActor(draft, origin, record.value ?? EMPTY_BYTES, received.why),
         }
       case 'event': {
         const { to, event, history } = received.routed
+        const poison = this.#now.poison?.item === item ? this.#now.poison.why : null
+        if (history && poison) {
+          // It is the row that storage will not take: no fault of the actor's, whose later rows go on.
+          const why = `storage refused it: ${poison}`
+          return { to: null, run: async () => this.#now.turns.parkWithoutActor(draft, origin, record.value ?? EMPTY_BYTES, why) }
+        }
         if (history) draft.history.push(history)
         return { to, run: () => this.#deliver(draft, item, to, event, received.cause, origin, record.timestampMs) }
       }
@@ -93,7 +100,6 @@ export class Taking {
     publishedMs: number | null = null,
   ): Promise<void> {
     if (this.#now.poison?.item !== item) return this.#now.turns.deliver(draft, to, event, cause, origin, publishedMs)
-    draft.history.length = 0
     this.#now.turns.parkPoisoned(draft, to, origin, event, `storage refused it: ${this.#now.poison.why}`)
     return Promise.resolve()
   }

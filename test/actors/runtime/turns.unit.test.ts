@@ -143,6 +143,26 @@ describe('data that storage refuses', () => {
     expect([rig.seen('a'), rig.seen('b')]).toEqual([['note'], ['note']])
   })
 
+  it('in a history row is a dead letter, and the rows behind it are written', async () => {
+    const definition = workerService(outside())
+    const rig = new Rig({
+      ...definition,
+      inputs: {
+        'norm.swap_demand': (_, { topic, partition, offset, source, incarnation, position, text }) => ({
+          to: { kind: 'worker', key: 'writer' },
+          event: { type: 'note' },
+          history: { topic, partition, offset, source_lane: source, incarnation, position, text },
+        }),
+      },
+    })
+    await rig.start()
+    for (const text of ['one', 'a NUL: \0', 'two', 'three']) rig.put('a', { type: 'note', text })
+    await rig.pass(500)
+    expect(rig.store.history().map(({ offset }) => offset)).toEqual([0, 2, 3])
+    expect(rig.seen('writer')).toEqual(['note', 'note', 'note'])
+    expect(rig.lane.parked.map(({ kind, origin }) => [kind, origin])).toEqual([['', 'record norm.swap_demand/0@1']])
+  })
+
   it('is parked where a context is not JSON', async () => {
     const { rig } = await begun()
     rig.put('a', { type: 'spoil' })
