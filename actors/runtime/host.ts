@@ -389,7 +389,12 @@ export class Host {
       )
       if (answers.length > 0 && done.length === answers.length) {
         const refused = done.find(({ answer }) => answer.outcome === 'refused' || answer.outcome === 'expired')
-        if (!refused) return { outcome: 'done', id: String(id), answers: done }
+        if (!refused) {
+          // The store's answer can be faster than our own commit's: the state that goes with it must show the order.
+          const shown = Promise.all([...this.#lanes.values()].map((lane) => lane.committed()))
+          await Promise.race([shown, new Promise<void>((resolve) => clock.after(ORDER_POLL_MS, resolve))])
+          return { outcome: 'done', id: String(id), answers: done }
+        }
         const { outcome, detail } = refused.answer
         return {
           outcome: 'refused',

@@ -239,6 +239,13 @@ export class Lane {
 
   // --- the loop ---
 
+  #committing: Promise<unknown> = Promise.resolve()
+
+  /** Resolves when what is in commit now has ended: what the lane says of itself then includes it. */
+  async committed(): Promise<void> {
+    await this.#committing
+  }
+
   async #run(): Promise<void> {
     let inCommit: { draft: Draft; done: Promise<Committed> } | null = null
     while (this.#isOpen()) {
@@ -258,6 +265,7 @@ export class Lane {
       if (draft === 'refused') await this.#startAgain([])
       else if (draft) {
         inCommit = { draft, done: this.#commit(draft) }
+        this.#committing = inCommit.done
         if (this.#mailbox.length < COMPUTE_AHEAD_EVENTS || this.#now.memory.timers.wantsMore) {
           const outcome: Committed = await inCommit.done
           inCommit = null
