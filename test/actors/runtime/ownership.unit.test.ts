@@ -151,7 +151,7 @@ describe('ownership', () => {
 
   it('is not lost by a renewal that was read before the lane was taken', async () => {
     const fleet = await begun()
-    let answers: (() => void)[] = []
+    const answers: (() => void)[] = []
     let slow = false
     const first = fleet.start((store) => ({
       ...store,
