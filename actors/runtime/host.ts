@@ -360,7 +360,7 @@ export class Host {
     const { store, log } = this.#options
     let id: number
     try {
-      const body = { ...order.arguments, order: order.order }
+      const body = { ...(kind?.namesRelease ? { release: this.#options.release } : {}), ...order.arguments, order: order.order }
       const expiresInMs = kind?.expiresInMs ?? (order.order === 'arm' ? ORDER_EXPIRY_MS : null)
       ;({ id } = await store.insertOrder(this.service, { by: order.by, reason: order.reason, body, expiresInMs }))
     } catch (error) {

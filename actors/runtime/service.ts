@@ -117,6 +117,8 @@ export interface OrderKind {
   readonly type: string
   /** HTTP method and path: `POST /arm`. */
   readonly route: { readonly method: 'POST' | 'PUT'; readonly path: string }
+  /** It is for the release that runs where it is given, unless it names another: a successor's release does not inherit it. */
+  readonly namesRelease?: boolean
   /** The state that its actor is in once it was followed; any other is a refusal. */
   readonly expects?: string
   /** Shuts the send gate of the process that receives it, at once and in memory. */

@@ -256,7 +256,12 @@ export class Turns {
     })
   }
 
-  #record(output: Extract<Output, { does: 'message' }>, index: number | string, cause: Cause | null, nowMs: number): Omit<Emitted, 'position'> {
+  #record(
+    output: Extract<Output, { does: 'message' }>,
+    index: number | string,
+    cause: Cause | null,
+    nowMs: number,
+  ): Omit<Emitted, 'position'> {
     const contract = topics[output.topic] as unknown as {
       schema: z.ZodType<object>
       event_type: string

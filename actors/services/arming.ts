@@ -18,7 +18,7 @@ const named = z.string().trim().min(1).optional()
 export const armOrders: Readonly<Record<'arm' | 'disarm', OrderKind>> = {
   arm: {
     schema: z.strictObject({
-      release: named.describe('what the order is for; absent: whatever runs'),
+      release: named.describe('what the order is for; absent: the release that took the order'),
       incarnation: named.describe("the lane's incarnation that it is for; absent: any"),
     }),
     to: ARM,
@@ -26,6 +26,7 @@ export const armOrders: Readonly<Record<'arm' | 'disarm', OrderKind>> = {
     route: { method: 'POST', path: '/arm' },
     expiresInMs: 10_000,
     expects: 'armed',
+    namesRelease: true,
     summary: 'Allow side effects, for the release that runs',
   },
   disarm: {
