@@ -193,8 +193,12 @@ class World {
     return this.#random.chance(0.93) ? 'written' : this.#random.pick(['acknowledgement lost', 'half written', 'not written'])
   }
 
+  #taker(service: string): SimProcess | undefined {
+    return this.#processes.find((process) => process.service === service && process.live && process.host && !process.draining)
+  }
+
   #order(service: string, order: string): void {
-    const taker = this.#processes.find((process) => process.service === service && process.live && process.host && !process.draining)
+    const taker = this.#taker(service)
     if (!taker?.host) return
     if (order === 'disarm') taker.disarmedAtMs = this.#time.nowMs
     this.#count('orders')
@@ -281,8 +285,12 @@ class World {
       process.goOn()
     }
     await this.#pass(6_000)
-    for (const service of SERVICES) this.#order(service, 'resume')
     const until = this.#time.nowMs + QUIET_WITHIN_MS
+    for (const service of SERVICES) {
+      // Who takes orders may just be on its way out, and its successor on its way in.
+      while (!this.#taker(service) && this.#time.nowMs < until) await this.#pass(250)
+      this.#order(service, 'resume')
+    }
     while (this.#watcher.violations.length === 0 && this.#watcher.unfinished().length > 0 && this.#time.nowMs < until) await this.#pass(250)
     if (this.#watcher.violations.length > 0) return
     for (const unfinished of this.#watcher.unfinished()) this.#watcher.violated(`not at rest: ${unfinished}`)
