@@ -9,7 +9,8 @@ import { effectBody } from './turns.ts'
 /** Why nothing may be sent right now; null: it may. `lease` passes by itself or takes the lane away. */
 export type Refusal = 'lease' | 'disarmed' | 'too late' | null
 
-const HURRY_EVERY_MS = 400
+/** A hint comes with a block; a final one that shows it, about two blocks later. Asking at once would mostly be too early. */
+const HURRY_EVERY_MS = 600
 const HURRY_FOR_MS = 10_000
 /** Reads under way at once in a lane. `ask first` effects never wait: each is a promise with a deadline. */
 const READS_AT_ONCE = 32
@@ -92,14 +93,16 @@ export class EffectRunner {
     return this.#open.size
   }
 
-  /** The oracle may know by now: asks at once and often, for a while. */
+  /** The oracle may know soon: asks often, for a while. */
   hurry(effect: string): void {
     const open = this.#open.get(effect)
     if (!open || open.row.mode === 'idempotent') return
-    open.hurryUntilMs = this.#clock.wallMs() + HURRY_FOR_MS
-    if (open.phase !== 'waiting') return
+    const nowMs = this.#clock.wallMs()
+    const isHurried = open.hurryUntilMs > nowMs
+    open.hurryUntilMs = nowMs + HURRY_FOR_MS
+    if (open.phase !== 'waiting' || isHurried) return
     open.cancelTimer()
-    this.#askNow(open)
+    this.#askLater(open, HURRY_EVERY_MS)
   }
 
   /** The lease was renewed: what it held back may go. */

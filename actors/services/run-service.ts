@@ -35,7 +35,7 @@ export interface ServiceContext {
   tell(to: Address, event: { readonly type: string } & Readonly<Record<string, unknown>>): boolean
   /** Records of a feed, without a commit in their path. False: dropped and counted. */
   publish(records: readonly FeedRecord[]): boolean
-  /** The oracle of this effect may know by now: it is asked at once, and often for a while. */
+  /** The oracle of this effect may know soon: it is asked often, for a while. */
   hurry(effect: string): boolean
   /** A fixed actor in every held lane. */
   actor(kind: string, key: string): readonly { lane: number; state: unknown; context: unknown }[]

@@ -24,7 +24,7 @@ export interface SendOfferDeps {
   /** Resolves when the relay's connection is open, or after `ms`. */
   readonly whenOpen: (ms: number, signal: AbortSignal) => Promise<void>
   readonly signer: Signer | null
-  readonly verifier: Pick<Verifier, 'isNonceUsed'>
+  readonly verifier: Pick<Verifier, 'isNonceUsed' | 'seesNonceUsed'>
   readonly nowMs: () => number
   readonly answerTimeoutMs: number
   /** the oracle may know by now */
@@ -92,14 +92,18 @@ export const sendOfferEffect = (deps: SendOfferDeps): SendOfferEffect => {
     return { not_sent: 'too late' }
   }
 
+  /** Before the deadline only a "yes" counts, and a block's time costs a request of its own. */
+  const look = async ({ account_id, nonce, not_after_ms }: SendOffer, signal: AbortSignal) => {
+    if (deps.nowMs() <= not_after_ms)
+      return { ...(await deps.verifier.seesNonceUsed(account_id, nonce, { signal })), as_of_ms: deps.nowMs() }
+    const { used, block_height, block_timestamp_ms } = await deps.verifier.isNonceUsed(account_id, nonce, { signal })
+    return { used, block_height, as_of_ms: block_timestamp_ms }
+  }
+
   const ask = async (params: unknown, context: Pick<EffectContext, 'effect' | 'signal'>): Promise<OracleAnswer> => {
     const offer = Params.parse(params)
     const { tx_hash } = track(offer, context)
-    const {
-      used,
-      block_height,
-      block_timestamp_ms: as_of_ms,
-    } = await deps.verifier.isNonceUsed(offer.account_id, offer.nonce, { signal: context.signal })
+    const { used, block_height, as_of_ms } = await look(offer, context.signal)
     if (!used && as_of_ms <= offer.not_after_ms) return { answer: 'unknown', as_of_ms, detail: { block_height } }
     open.delete(offer.quote_hash)
     if (!used) return { answer: 'never', as_of_ms, detail: { block_height } }

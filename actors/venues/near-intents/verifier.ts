@@ -33,6 +33,8 @@ export interface Verifier {
    * @param nonce base64 of 32 bytes
    */
   isNonceUsed(account: string, nonce: string, options?: ViewOptions): Promise<AtBlock & { used: boolean }>
+  /** The same without the block's time: one request instead of two, where a "no" could not be final yet. */
+  seesNonceUsed(account: string, nonce: string, options?: ViewOptions): Promise<{ used: boolean; block_height: number }>
   hasPublicKey(account: string, publicKey: string, options?: ViewOptions): Promise<boolean>
   /** 8 hex digits */
   currentSalt(options?: ViewOptions): Promise<string>
@@ -50,6 +52,8 @@ export const verifierClient = (options: Omit<NearRpcOptions, 'timeoutMs'> & { ti
     block_height,
     block_timestamp_ms: await rpc.blockTimeMs({ url, block_height }, view),
   })
+  const nonceUse = (account: string, nonce: string, view?: ViewOptions) =>
+    rpc.view({ method: 'is_nonce_used', args: { account_id: account, nonce }, shape: z.boolean() }, view)
   const flag = async (method: string, args: object, view?: ViewOptions): Promise<boolean> =>
     (await rpc.view({ method, args, shape: z.boolean() }, view)).value
 
@@ -83,8 +87,12 @@ export const verifierClient = (options: Omit<NearRpcOptions, 'timeoutMs'> & { ti
       }
     },
     isNonceUsed: async (account, nonce, view) => {
-      const answer = await rpc.view({ method: 'is_nonce_used', args: { account_id: account, nonce }, shape: z.boolean() }, view)
+      const answer = await nonceUse(account, nonce, view)
       return { used: answer.value, ...(await timed(answer, view)) }
+    },
+    seesNonceUsed: async (account, nonce, view) => {
+      const { value, block_height } = await nonceUse(account, nonce, view)
+      return { used: value, block_height }
     },
     hasPublicKey: (account, publicKey, view) => flag('has_public_key', { account_id: account, public_key: publicKey }, view),
     currentSalt: async (view) =>

@@ -75,9 +75,9 @@ describe('a second owner', () => {
     expect(of.sent).toHaveLength(1)
     expect(rig.seen('a')).toEqual(['submit', 'submit.uncertain'])
     of.oracle = async () => ({ answer: 'happened', as_of_ms: 1, detail: { tx: 'x' } })
-    // A hint that the answer can be known: asked at once, not when it was due.
+    // A hint that the answer can be known: asked soon, not when it was due.
     expect(third.host.hurry(of.sent[0]!)).toBe(true)
-    await rig.pass(100)
+    await rig.pass(700)
     expect(rig.seen('a')).toEqual(['submit', 'submit.uncertain', 'submit.happened'])
     expect([...rig.lane.effects.values()].map(({ state }) => state)).toEqual(['done'])
   })

@@ -28,7 +28,7 @@ const executor = () => {
     }),
     whenOpen: async () => {},
     signer: loadSigner(`ed25519:${base58(Buffer.alloc(32, 7))}`),
-    verifier: { isNonceUsed: async () => ({ ...chain, block_timestamp_ms: Date.now() }) },
+    verifier: { isNonceUsed: async () => ({ ...chain, block_timestamp_ms: Date.now() }), seesNonceUsed: async () => ({ ...chain }) },
     nowMs: clock.wallMs,
     answerTimeoutMs: 5_000,
     hurry: (effect) => void loop.hosts['trade-executor']?.hurry(effect),
