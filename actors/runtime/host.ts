@@ -480,6 +480,10 @@ export class Host {
     return ['pause', 'resume', 'accept-loss', ...(this.#options.fence ? ['reconcile'] : [])]
   }
 
+  get notTaken(): ReadonlyMap<number, { readonly sinceMs: number; readonly why: string }> {
+    return this.#ownership.notTaken
+  }
+
   get lostEpochs(): number {
     return this.#lostEpochs
   }

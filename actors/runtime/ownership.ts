@@ -49,6 +49,8 @@ export class Ownership {
   #clockIsOff = false
   #registered = false
   clockOffMs = 0
+  /** lanes that were ours to take and could not be started, for instance because this code cannot load their snapshots */
+  readonly notTaken = new Map<number, { readonly sinceMs: number; readonly why: string }>()
   failures = 0
   lastError = ''
 
@@ -212,8 +214,11 @@ export class Ownership {
     this.#busy.set(lane, how)
     try {
       await work()
+      this.notTaken.delete(lane)
       this.#next(0)
     } catch (error) {
+      if (how === 'taking')
+        this.notTaken.set(lane, { sinceMs: this.notTaken.get(lane)?.sinceMs ?? this.#options.clock.wallMs(), why: textOf(error) })
       this.#options.log.warn({ event: how === 'taking' ? 'lane.take_failed' : 'lane.release_failed', lane }, textOf(error))
       this.#next(RENEW_MS)
     } finally {

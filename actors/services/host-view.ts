@@ -120,7 +120,12 @@ const describe = ({ host, service, release, counters }: ViewOptions): HostState 
       : [],
   )
   const away = host.away().map(({ code, sinceMs, detail }) => ({ code, since: new Date(sinceMs).toISOString(), detail }))
-  const blocked = [...away, ...halted, ...disagreeing, ...(own.blocked ?? [])]
+  const notTaken = [...host.notTaken].map(([lane, { sinceMs, why }]) => ({
+    code: 'LANE_NOT_STARTED',
+    since: new Date(sinceMs).toISOString(),
+    detail: `lane ${lane}: ${why}`,
+  }))
+  const blocked = [...away, ...notTaken, ...halted, ...disagreeing, ...(own.blocked ?? [])]
   const inputs = Object.keys(service.definition.inputs) as TopicName[]
   const followed = Object.keys(service.definition.follows ?? {}) as TopicName[]
   const lastCommitMs = host.lastCommitMs()
@@ -128,7 +133,12 @@ const describe = ({ host, service, release, counters }: ViewOptions): HostState 
     service: host.service,
     release,
     lifecycle: host.lifecycle,
-    healthy: (own.healthy ?? own.connected !== false) && host.connected && halted.length === 0 && disagreeing.length === 0,
+    healthy:
+      (own.healthy ?? own.connected !== false) &&
+      host.connected &&
+      notTaken.length === 0 &&
+      halted.length === 0 &&
+      disagreeing.length === 0,
     connected: host.connected && own.connected !== false,
     // What cannot be heard, or written, may have changed.
     authoritative: lanes.length > 0 && away.length === 0 && own.authoritative !== false,
