@@ -107,7 +107,7 @@ const MARKS = statement(
 const SENT = statement('recover_sent', 'SELECT topic, partition, incarnation, position FROM unrip.recover_sent($1, $2)')
 const EFFECTS = statement(
   'recover_effects',
-  `SELECT effect, kind, key, name, mode, state, token, not_after_ms AS "notAfterMs", ask_at_ms AS "askAtMs", asked, body FROM unrip.recover_effects($1, $2)`,
+  `SELECT effect, kind, key, name, mode, state, token, not_after_ms AS "notAfterMs", ask_at_ms AS "askAtMs", asked, updated_at_ms AS "sinceMs", body FROM unrip.recover_effects($1, $2)`,
 )
 const OUTBOX = statement('recover_outbox', 'SELECT batch, incarnation, blob FROM unrip.recover_outbox($1, $2, $3)')
 const PARKED = statement('recover_parked', 'SELECT kind, key, waiting FROM unrip.recover_parked($1, $2)')

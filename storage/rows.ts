@@ -101,6 +101,8 @@ export interface EffectRow {
   readonly notAfterMs: number | null
   readonly askAtMs: number | null
   readonly asked: number
+  /** the lane's clock when it came into this state; a commit writes its own `nowMs` */
+  readonly sinceMs: number
   /** JSON: {params, cause} */
   readonly body: Uint8Array
 }

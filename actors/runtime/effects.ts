@@ -328,8 +328,9 @@ const named = (row: EffectRow): object => ({
 export const closeInLedger = (draft: Draft, ledger: Map<string, EffectRow>, { row }: EffectEnd): boolean => {
   const stored = ledger.get(row.effect)
   if (!stored) return false
-  if (stored.state !== row.state) draft.effects.set(row.effect, row)
-  if (row.state === 'pending' || row.state === 'uncertain') ledger.set(row.effect, row)
+  const now = stored.state === row.state ? stored : { ...row, sinceMs: draft.nowMs }
+  if (now !== stored) draft.effects.set(row.effect, now)
+  if (row.state === 'pending' || row.state === 'uncertain') ledger.set(row.effect, now)
   else ledger.delete(row.effect)
   return true
 }

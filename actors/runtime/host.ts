@@ -186,7 +186,8 @@ export class Host {
   // --- lanes ---
 
   async #run(recovered: Recovered): Promise<void> {
-    const { definition, release, clock, store, log } = this.#options
+    const { definition, release, clock, store, log, meter } = this.#options
+    const begunMs = clock.monotonicMs()
     if (!this.#reader || this.#draining) return store.release(this.service, recovered.lane.lane, recovered.lane.epoch)
     const start = await examine(recovered, this.#reader, definition, clock.wallMs())
     const { lane: taken, epoch } = recovered.lane
@@ -228,6 +229,7 @@ export class Host {
       lane.drop(`it could not be started: ${textOf(error)}`)
       throw error
     }
+    meter.observe('unrip_lane_start_duration_seconds', (clock.monotonicMs() - begunMs) / 1_000)
     await this.#fetchOrders(lane)
   }
 
@@ -257,9 +259,6 @@ export class Host {
   #retire(lane: Lane): void {
     if (this.#lanes.get(lane.lane) !== lane) return
     this.#lanes.delete(lane.lane)
-    // Another process tells it from here on.
-    for (const topic of Object.keys(lane.describe().lag))
-      this.#options.meter.gauge('unrip_lag_records', 0, { topic, lane: String(lane.lane) })
     for (const [name, n] of Object.entries(lane.describe().counters)) this.#gone.set(name, (this.#gone.get(name) ?? 0) + n)
   }
 
@@ -269,40 +268,6 @@ export class Host {
       const lane = this.#lanes.get(number)
       if (lane) void this.#fetchOrders(lane)
     }
-    this.#gauges()
-  }
-
-  #gauges(): void {
-    const { meter } = this.#options
-    const views = [...this.#lanes.values()].map((lane) => lane.describe())
-    const total = (of: (view: LaneView) => number): number => views.reduce((sum, view) => sum + of(view), 0)
-    meter.gauge('unrip_lanes_owned', views.length)
-    for (const { lane, lag } of views)
-      for (const [topic, records] of Object.entries(lag)) meter.gauge('unrip_lag_records', records, { topic, lane: String(lane) })
-    meter.gauge(
-      'unrip_lanes_halted',
-      total(({ halted }) => (halted ? 1 : 0)),
-    )
-    meter.gauge(
-      'unrip_timers',
-      total(({ timers }) => timers),
-    )
-    meter.gauge(
-      'unrip_parked',
-      total(({ parked_actors }) => parked_actors),
-    )
-    meter.gauge(
-      'unrip_cache_bytes',
-      total(({ cache }) => cache.bytes),
-    )
-    meter.gauge(
-      'unrip_outbox_bytes',
-      total(({ outbox_bytes }) => outbox_bytes),
-    )
-    meter.gauge(
-      'unrip_uncertain',
-      total(({ effects }) => effects.filter(({ state }) => state === 'uncertain').length),
-    )
   }
 
   /** What ended longer ago than its retention goes, a little at a time. */

@@ -548,7 +548,7 @@ export class Lane {
   }
 
   describe(): LaneView {
-    const { halted, effects, timers, parkedActors, cache } = this.#now.memory
+    const { halted, effects, timers, parkedActors, cache, marks } = this.#now.memory
     return {
       lane: this.lane,
       epoch: this.epoch,
@@ -560,7 +560,8 @@ export class Lane {
       disagreement: this.#gate.disagreement,
       mailbox: this.#mailbox.length,
       timers: timers.size,
-      effects: [...effects.values()].map(({ name, state }) => ({ name, state })),
+      effects: [...effects.values()].map(({ name, state, sinceMs }) => ({ name, state, since_ms: sinceMs })),
+      marks: marks.describe(),
       parked_actors: parkedActors.size,
       outbox_bytes: this.#outbox.waitingBytes,
       inputs: Object.fromEntries(this.#storedNext),

@@ -14,6 +14,7 @@ export type Verdict = { readonly verdict: 'take' | 'repeat' | 'outdated' } | { r
 export class Marks {
   #rows = new Map<string, MarkRow>()
   #newest = new Map<string, string>()
+  readonly #topics = new Map<string, { count: number; moved_ms: number | null }>()
 
   constructor(rows: readonly MarkRow[]) {
     for (const row of rows) this.#put(row)
@@ -32,9 +33,10 @@ export class Marks {
   }
 
   /** Moves the mark and answers the row to store. */
-  take(topic: string, source: string, incarnation: string, position: number, atOffset: number): MarkRow {
+  take(topic: string, source: string, incarnation: string, position: number, atOffset: number, nowMs: number): MarkRow {
     const row: MarkRow = { topic, source, incarnation, position, atOffset, jump: false }
     this.#put(row)
+    this.#topics.get(topic)!.moved_ms = nowMs
     return row
   }
 
@@ -45,8 +47,16 @@ export class Marks {
     return rows
   }
 
+  describe(): Record<string, { count: number; moved_ms: number | null }> {
+    return Object.fromEntries([...this.#topics].map(([topic, known]) => [topic, { ...known }]))
+  }
+
   #put(row: MarkRow): void {
-    this.#rows.set(keyOf(row.topic, row.source, row.incarnation), row)
+    const key = keyOf(row.topic, row.source, row.incarnation)
+    const known = this.#topics.get(row.topic) ?? { count: 0, moved_ms: null }
+    if (!this.#rows.has(key)) known.count++
+    this.#topics.set(row.topic, known)
+    this.#rows.set(key, row)
     const pair = `${row.topic}\n${row.source}`
     if (row.incarnation > (this.#newest.get(pair) ?? '')) this.#newest.set(pair, row.incarnation)
   }

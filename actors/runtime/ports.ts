@@ -25,7 +25,6 @@ export interface Log {
 export interface Meter {
   count(name: string, n?: number, labels?: Readonly<Record<string, string>>): void
   observe(name: string, value: number, labels?: Readonly<Record<string, string>>): void
-  gauge(name: string, value: number, labels?: Readonly<Record<string, string>>): void
 }
 
 // --- store -----------------------------------------------------------------------------------------------------------
@@ -139,6 +138,8 @@ export interface EffectRow {
   readonly notAfterMs: number | null
   readonly askAtMs: number | null
   readonly asked: number
+  /** the lane's clock when it came into this state; a commit writes its own `nowMs` */
+  readonly sinceMs: number
   /** JSON: {params, cause} */
   readonly body: Uint8Array
 }

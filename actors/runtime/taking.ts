@@ -61,7 +61,7 @@ export class Taking {
       const { source, incarnation, position } = stamped
       draft.marks.set(
         `${record.topic}\n${source}\n${incarnation}`,
-        this.#now.memory.marks.take(record.topic, source, incarnation, position, record.offset),
+        this.#now.memory.marks.take(record.topic, source, incarnation, position, record.offset, draft.nowMs),
       )
     }
     const origin = `record ${record.topic}/${record.partition}@${record.offset}`

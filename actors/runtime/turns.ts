@@ -247,7 +247,7 @@ export class Turns {
           return { does: 'tell', delivery: this.#told(draft, delivery, output) }
         case 'effect':
         case 'read':
-          return { does: 'intend', row: this.#intended(delivery, output, index) }
+          return { does: 'intend', row: this.#intended(draft, delivery, output, index) }
         case 'set timer':
           return { does: 'set timer', row: this.#timer(draft, delivery, output) }
         default:
@@ -305,7 +305,12 @@ export class Turns {
     }
   }
 
-  #intended({ to, cause, publishedMs }: Delivery, output: Extract<Output, { does: 'effect' | 'read' }>, index: number): EffectRow {
+  #intended(
+    draft: Draft,
+    { to, cause, publishedMs }: Delivery,
+    output: Extract<Output, { does: 'effect' | 'read' }>,
+    index: number,
+  ): EffectRow {
     const handler = this.#options.definition.effects[output.name]
     if (!handler) throw new EventRefused(`${this.#options.service} has no effect ${output.name}`)
     const params = output.does === 'effect' ? output.params : output.input
@@ -320,6 +325,7 @@ export class Turns {
       notAfterMs,
       askAtMs: handler.mode === 'ask first' && notAfterMs !== null ? notAfterMs + handler.askAfterMs : null,
       asked: 0,
+      sinceMs: draft.nowMs,
       body: toBytes({ params: params ?? null, cause, ...(output.does === 'read' ? { invoke: output.invoke } : {}) } satisfies EffectBody),
     }
   }
@@ -371,7 +377,7 @@ export class Turns {
   #voidReads(draft: Draft, { kind, key }: Address, invoke: string): void {
     for (const row of this.#memory.effects.values()) {
       if (row.kind !== kind || row.key !== key || row.token === 0 || effectBody(row).invoke !== invoke) continue
-      draft.effects.set(row.effect, { ...row, state: 'void' })
+      draft.effects.set(row.effect, { ...row, state: 'void', sinceMs: draft.nowMs })
       this.#memory.effects.delete(row.effect)
     }
   }

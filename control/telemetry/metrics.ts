@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
-import { COUNTERS, GAUGES, HISTOGRAMS } from './metric-table.ts'
-import type { CounterName, GaugeName, HistogramName, MetricRow } from './metric-table.ts'
+import { COUNTERS, HISTOGRAMS } from './metric-table.ts'
+import type { CounterName, HistogramName, MetricRow } from './metric-table.ts'
 
 export type Labels = Readonly<Record<string, string>>
 
@@ -9,7 +9,6 @@ export interface Meter {
   count(name: CounterName, n?: number, labels?: Labels): void
   /** seconds, or what the name says */
   observe(name: HistogramName, value: number, labels?: Labels): void
-  gauge(name: GaugeName, value: number, labels?: Labels): void
 }
 
 /** A registry for one process, with Node's own metrics. Never the global one: it leaks from test to test. */
@@ -23,20 +22,22 @@ export const makeRegistry = ({ service, release }: { service: string; release: s
 }
 
 /**
- * Every metric that programs count themselves, registered once. A counter without labels shows as 0 from the start, so that `rate()` sees
- * its first event; a gauge that nobody has set does not show at all.
+ * Every metric that programs count themselves, registered once. A counter shows as 0 from the start wherever its labels' values are
+ * known, so that `rate()` sees its first event.
  * A name or a label that the table does not have is counted in `unrip_meter_misuse_total` and otherwise ignored.
  * @param registry a fresh one; registering twice throws
  */
 export const metrics = (registry: Registry): Meter => {
   const registers = [registry]
-  const counters = built(COUNTERS, (name, { help, labels }) => new Counter({ name, help, labelNames: labels, registers }))
-  const gauges = built(GAUGES, (name, { help, labels }) => new Gauge({ name, help, labelNames: labels, registers }))
+  const counters = built<MetricRow, Counter>(COUNTERS, (name, { help, labels }) => {
+    const counter = new Counter({ name, help, labelNames: Object.keys(labels), registers })
+    for (const [label, values] of Object.entries(labels)) for (const value of values ?? []) counter.inc({ [label]: value }, 0)
+    return counter
+  })
   const histograms = built(
     HISTOGRAMS,
-    (name, { help, labels, buckets }) => new Histogram({ name, help, labelNames: labels, buckets: [...buckets], registers }),
+    (name, { help, labels, buckets }) => new Histogram({ name, help, labelNames: Object.keys(labels), buckets: [...buckets], registers }),
   )
-  for (const gauge of gauges.values()) gauge.remove({})
   const misuse = new Counter({ name: 'unrip_meter_misuse_total', help: 'Calls that fit no metric; a bug', registers })
   const safely = (use: () => void): void => {
     try {
@@ -48,7 +49,6 @@ export const metrics = (registry: Registry): Meter => {
   return {
     count: (name, n = 1, labels = {}) => safely(() => known(counters, name).inc(labels, n)),
     observe: (name, value, labels = {}) => safely(() => known(histograms, name).observe(labels, value)),
-    gauge: (name, value, labels = {}) => safely(() => known(gauges, name).set(labels, value)),
   }
 }
 

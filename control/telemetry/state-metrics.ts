@@ -20,19 +20,29 @@ const BY_PREFIX: Readonly<Record<string, Name>> = {
 
 /** What a lane says of itself, as far as it is counted here. */
 const Lane = z.object({
-  cache: z.object({ hits: z.number(), misses: z.number() }).optional(),
-  effects: z.array(z.object({ state: z.string() })).default([]),
+  lane: z.number(),
+  halted: z.looseObject({}).nullish(),
+  lag: z.record(z.string(), z.number()).default({}),
+  marks: z.record(z.string(), z.object({ count: z.number(), moved_ms: z.number().nullable() })).default({}),
+  mailbox: z.number().default(0),
+  timers: z.number().default(0),
+  effects: z.array(z.object({ state: z.string(), since_ms: z.number() })).default([]),
+  parked_actors: z.number().default(0),
+  outbox_bytes: z.number().default(0),
+  cache: z.object({ bytes: z.number(), hits: z.number(), misses: z.number() }).default({ bytes: 0, hits: 0, misses: 0 }),
 })
+type Lane = z.infer<typeof Lane>
+type Labels = Readonly<Record<string, string>>
+type Set = (name: Name, value: number, labels?: Labels) => void
 
 /**
  * Registers what is read off `/state`, and returns what sets it: called right before each scrape.
  * Counters are set to what the state says; they fall only when the process is another one.
+ * @param wallMs ms since 1970, for ages
  */
-export const stateMetrics = (registry: Registry): ((state: HostState, isReady: boolean) => void) => {
+export const stateMetrics = (registry: Registry, wallMs: () => number = Date.now): ((state: HostState, isReady: boolean) => void) => {
   const made = new Map(Object.entries(FROM_STATE).map(([name, row]) => [name, metric(name, row, registry)]))
-  const set = (name: Name, value: number, label?: string): void => {
-    const [labelName] = FROM_STATE[name].labels
-    const labels = label === undefined || labelName === undefined ? {} : { [labelName]: label }
+  const set: Set = (name, value, labels = {}) => {
     const found = made.get(name)
     if (found instanceof Gauge) found.set(labels, value)
     else found?.inc(labels, value)
@@ -43,23 +53,54 @@ export const stateMetrics = (registry: Registry): ((state: HostState, isReady: b
     set('unrip_connected', Number(state.connected))
     const armed = armedIn(state)
     if (armed !== null) set('unrip_armed', Number(armed))
-    for (const { code } of state.blocked) set('unrip_blocked', 1, code)
+    for (const { code } of state.blocked) set('unrip_blocked', 1, { code })
     for (const [input, { age_ms }] of Object.entries(state.inputs))
-      if (age_ms !== null) set('unrip_input_age_seconds', age_ms / 1_000, input)
-    const lanes = state.lanes.flatMap((lane) => Lane.safeParse(lane).data ?? [])
-    for (const [effectState, open] of Map.groupBy(
-      lanes.flatMap(({ effects }) => effects),
-      (effect) => effect.state,
-    ))
-      set('unrip_effects', open.length, effectState)
-    set('unrip_cache_hits_total', sum(lanes.map(({ cache }) => cache?.hits ?? 0)))
-    set('unrip_cache_misses_total', sum(lanes.map(({ cache }) => cache?.misses ?? 0)))
+      if (age_ms !== null) set('unrip_input_age_seconds', age_ms / 1_000, { input })
+    ofLanes(
+      state.lanes.flatMap((lane) => Lane.safeParse(lane).data ?? []),
+      wallMs(),
+      set,
+    )
     for (const [name, n] of Object.entries(state.counters)) {
       const [, prefix = '', rest = ''] = /^([^.]+)\.(.+)$/.exec(name) ?? []
       const own = BY_PREFIX[prefix]
       if (n < 0) continue
-      set(own ?? 'unrip_events_total', n, own === undefined ? name : rest)
+      const [label = ''] = Object.keys(FROM_STATE[own ?? 'unrip_events_total'].labels)
+      set(own ?? 'unrip_events_total', n, { [label]: own === undefined ? name : rest })
     }
+  }
+}
+
+/** What is summed over the lanes that this process owns. */
+const TOTALS: { readonly [N in Name]?: (lane: Lane) => number } = {
+  unrip_lanes_owned: () => 1,
+  unrip_lanes_halted: ({ halted }) => Number(halted != null),
+  unrip_mailbox_events: ({ mailbox }) => mailbox,
+  unrip_timers: ({ timers }) => timers,
+  unrip_parked: ({ parked_actors }) => parked_actors,
+  unrip_outbox_bytes: ({ outbox_bytes }) => outbox_bytes,
+  unrip_cache_bytes: ({ cache }) => cache.bytes,
+  unrip_cache_hits_total: ({ cache }) => cache.hits,
+  unrip_cache_misses_total: ({ cache }) => cache.misses,
+}
+
+const ofLanes = (lanes: readonly Lane[], nowMs: number, set: Set): void => {
+  for (const [name, of] of Object.entries(TOTALS)) set(name as Name, sum(lanes.map(of)))
+  for (const state of FROM_STATE.unrip_effects.labels.state) {
+    const since = lanes.flatMap(({ effects }) => effects.filter((effect) => effect.state === state).map(({ since_ms }) => since_ms))
+    set('unrip_effects', since.length, { state })
+    set('unrip_effect_age_seconds', since.length === 0 ? 0 : Math.max(0, nowMs - Math.min(...since)) / 1_000, { state })
+  }
+  for (const { lane, lag } of lanes)
+    for (const [topic, records] of Object.entries(lag)) set('unrip_lag_records', records, { topic, lane: String(lane) })
+  for (const [topic, marks] of Map.groupBy(
+    lanes.flatMap((lane) => Object.entries(lane.marks)),
+    ([name]) => name,
+  )) {
+    const count = sum(marks.map(([, mark]) => mark.count))
+    set('unrip_marks', count, { topic })
+    const moved = Math.max(...marks.map(([, { moved_ms }]) => moved_ms ?? 0))
+    if (moved > 0) set('unrip_mark_age_seconds', Math.max(0, nowMs - moved) / 1_000, { topic })
   }
 }
 
@@ -71,7 +112,7 @@ export const armedIn = (state: HostState): boolean | null => {
 }
 
 const metric = (name: string, { help, labels, type }: (typeof FROM_STATE)[Name], registry: Registry): Counter | Gauge => {
-  const options = { name, help, labelNames: [...labels], registers: [registry] }
+  const options = { name, help, labelNames: Object.keys(labels), registers: [registry] }
   return type === 'gauge' ? new Gauge(options) : new Counter(options)
 }
 

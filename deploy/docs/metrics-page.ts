@@ -1,4 +1,5 @@
-import { COUNTERS, FROM_STATE, GAUGES, HISTOGRAMS } from '#control/telemetry/metric-table.ts'
+import { COUNTERS, FROM_STATE, HISTOGRAMS } from '#control/telemetry/metric-table.ts'
+import type { MetricRow } from '#control/telemetry/metric-table.ts'
 import { code, table } from './markdown.ts'
 
 /** docs/METRICS.md: every metric with its labels and buckets. */
@@ -13,29 +14,26 @@ Every service exposes these on \`GET /metrics\`, with the label \`service\`, bes
 
 ${table(['Metric', 'Labels', 'Meaning'], plain(COUNTERS))}
 
-## Gauges
-
-${table(['Metric', 'Labels', 'Meaning'], plain(GAUGES))}
-
 ## Histograms
 
 ${table(
   ['Metric', 'Labels', 'Buckets', 'Meaning'],
-  Object.entries(HISTOGRAMS).map(([name, { labels, buckets, help }]) => [
-    code(name),
-    labels.map(code).join(', '),
-    buckets.join(', '),
-    help,
-  ]),
+  Object.entries(HISTOGRAMS).map(([name, { labels, buckets, help }]) => [code(name), labelsOf(labels), buckets.join(', '), help]),
 )}
 
 ## Read off \`/state\` at each scrape
 
 ${table(
   ['Metric', 'Kind', 'Labels', 'Meaning'],
-  Object.entries(FROM_STATE).map(([name, { labels, type, help }]) => [code(name), type, labels.map(code).join(', '), help]),
+  Object.entries(FROM_STATE).map(([name, { labels, type, help }]) => [code(name), type, labelsOf(labels), help]),
 )}
 `
 
-const plain = (rows: Readonly<Record<string, { help: string; labels: readonly string[] }>>): string[][] =>
-  Object.entries(rows).map(([name, { labels, help }]) => [code(name), labels.map(code).join(', '), help])
+const plain = (rows: Readonly<Record<string, MetricRow>>): string[][] =>
+  Object.entries(rows).map(([name, { labels, help }]) => [code(name), labelsOf(labels), help])
+
+/** A label, and its values where they are known. */
+const labelsOf = (labels: MetricRow['labels']): string =>
+  Object.entries(labels)
+    .map(([name, values]) => (values === null ? code(name) : `${code(name)}: ${values.join(', ')}`))
+    .join('; ')

@@ -30,7 +30,7 @@ interface Measured {
 }
 
 const quiet = { debug() {}, info() {}, warn() {}, error: (_: object, text: string) => process.stderr.write(`${text}\n`) }
-const uncounted = { count() {}, observe() {}, gauge() {} }
+const uncounted = { count() {}, observe() {} }
 
 /** Takes everything at once, and has nothing to read: the path without Kafka. */
 const noBus: MessageBus = {

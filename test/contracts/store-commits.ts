@@ -94,6 +94,7 @@ export const commitContract = (given: GivenStore): void => {
         inputs: [input],
         marks: [mark],
         sent: [sent],
+        nowMs: SINCE_MS,
         effects: [...open, effectRow('e3', { state: 'pending' })],
         halted,
         outbox: bytesOf('blob 1'),
@@ -165,6 +166,7 @@ export const commitContract = (given: GivenStore): void => {
   })
 }
 
+const SINCE_MS = 4_242
 const effectRow = (effect: string, patch: Partial<EffectRow>): EffectRow => ({
   effect,
   kind: 'command',
@@ -176,6 +178,7 @@ const effectRow = (effect: string, patch: Partial<EffectRow>): EffectRow => ({
   notAfterMs: null,
   askAtMs: null,
   asked: 1,
+  sinceMs: SINCE_MS,
   body: bytesOf('{"params":{}}'),
   ...patch,
 })

@@ -229,7 +229,7 @@ class World {
       bus: connected(mutatedBus(link, this.#options.mutant ?? null, this.#random), process),
       clock: process.clock,
       log: this.#logOf(process.name),
-      meter: { count: () => {}, observe: () => {}, gauge: () => {} },
+      meter: { count: () => {}, observe: () => {} },
       partitionOf: (laneKey) => partitionOf(laneKey, this.#lanes),
       wantedLanes: this.#lanes,
       url: () => 'http://sim',

@@ -53,6 +53,7 @@ const fillStrategy = async (): Promise<void> => {
         notAfterMs: 7,
         askAtMs: null,
         asked: 2,
+        sinceMs: 0,
         body: bytesOf('{"params":{"a":1}}'),
       },
     ],

@@ -68,7 +68,7 @@ export class Rig {
       bus: connected(link, process),
       clock: process.clock,
       log: this.#log(),
-      meter: { count: () => {}, observe: () => {}, gauge: () => {} },
+      meter: { count: () => {}, observe: () => {} },
       partitionOf: () => 0,
       wantedLanes: 1,
       url: () => 'http://test',

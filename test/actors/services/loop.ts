@@ -24,7 +24,7 @@ export const clock: Clock = {
     return () => clearTimeout(timer)
   },
 }
-const meter = { count() {}, observe() {}, gauge() {} }
+const meter = { count() {}, observe() {} }
 export const COMMON = { KAFKA_BROKERS: '127.0.0.1:9092', DATABASE_URL: 'postgres://x@127.0.0.1/x', STRICT_AUDIT: 'false' }
 
 /** Strategy and executor on real hosts over the twins; what comes from other services is written by the test. */

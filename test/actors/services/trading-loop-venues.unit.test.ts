@@ -74,7 +74,7 @@ const start = async (): Promise<{ loop: Loop; venues: Simulators; service: Servi
   })
   const service = await build(env, {
     log: makeLog({ service: 'trade-executor', level: 'fatal' }),
-    meter: { count() {}, observe() {}, gauge() {} },
+    meter: { count() {}, observe() {} },
     release: 'r1',
     nowMs: clock.wallMs,
     tell: () => false,
