@@ -11,18 +11,27 @@ interface Happening {
 /** So many steps at one moment are a loop that waits for nothing. */
 const STANDSTILL_STEPS = 5_000
 
+/** A call of the hash costs more than what it hashes. */
+const HASHED_AT_ONCE = 16 * 1024
+
 /** A world's only clock: whatever happens is a step on it, and between two steps every promise has settled. */
 export class VirtualTime {
   #nowMs: number
   #order = 0
   /** latest first */
   #waiting: Happening[] = []
+  readonly #startMs: number
+  readonly #heard: ((line: string) => void) | undefined
   #trace = createHash('sha256')
+  #unhashed = ''
   #stoodStill = 0
   steps = 0
 
-  constructor(startMs: number) {
+  /** @param heard every happening, as a line: milliseconds since the start, what happened */
+  constructor(startMs: number, heard?: (line: string) => void) {
     this.#nowMs = startMs
+    this.#startMs = startMs
+    this.#heard = heard
   }
 
   get nowMs(): number {
@@ -56,7 +65,7 @@ export class VirtualTime {
       if (this.#stoodStill > STANDSTILL_STEPS) throw new Error(`time stands still: ${next.label}, again and again`)
       this.#nowMs = next.atMs
       this.steps++
-      this.#trace.update(`${next.atMs.toFixed(3)} ${next.label}\n`)
+      this.note(next.label)
       next.run()
       await promisesSettled()
       return true
@@ -71,11 +80,20 @@ export class VirtualTime {
   }
 
   note(text: string): void {
-    this.#trace.update(`${text}\n`)
+    const line = `${(this.#nowMs - this.#startMs).toFixed(3)} ${text}`
+    this.#heard?.(line)
+    this.#unhashed += `${line}\n`
+    if (this.#unhashed.length > HASHED_AT_ONCE) this.#hash()
+  }
+
+  #hash(): void {
+    this.#trace.update(this.#unhashed)
+    this.#unhashed = ''
   }
 
   /** The same seed gives the same. */
   traceHash(): string {
+    this.#hash()
     return this.#trace.copy().digest('hex').slice(0, 16)
   }
 }

@@ -30,6 +30,8 @@ export interface WorldOptions {
   /** things that the world does; what follows from each takes many steps */
   readonly steps: number
   readonly mutant?: Mutant | null
+  /** hears everything that happens, a line each: milliseconds since the world's start, and what */
+  readonly heard?: (line: string) => void
   /** hears every line that a process logs */
   readonly log?: (line: string) => void
 }
@@ -43,7 +45,7 @@ export const run = async (options: WorldOptions): Promise<Ran> => new World(opti
 class World {
   readonly #options: WorldOptions
   readonly #random: Random
-  readonly #time = new VirtualTime(START_MS)
+  readonly #time: VirtualTime
   readonly #store: MemoryStore
   readonly #bus: MemoryBus
   readonly #venue: Venue
@@ -60,6 +62,7 @@ class World {
   constructor(options: WorldOptions) {
     this.#options = options
     this.#random = seeded(options.seed)
+    this.#time = new VirtualTime(START_MS, options.heard)
     const [time, random] = [this.#time, this.#random]
     this.#lanes = random.between(1, 3)
     const pairs = ['A', 'B', 'C', 'D']
