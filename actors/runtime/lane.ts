@@ -80,7 +80,7 @@ export class Lane {
     this.#storedPublished = recovered.lane.published
     this.#entered = start.entered
     this.#fixed = new Set([LIFECYCLE, ...options.watch].map(addressOf))
-    const memory = { ...remember(recovered, options.cacheBytes, this.#fixed), halted: start.halted }
+    const memory = { ...remember(recovered, options, this.#fixed), halted: start.halted }
     this.#now = { memory, turns: this.#newTurns(memory), poison: null }
     const unstoredHalt = start.halted !== recovered.lane.halted
     const [{ lane }, now] = [this, this.#now]
@@ -249,8 +249,7 @@ export class Lane {
   async #run(): Promise<void> {
     let inCommit: { draft: Draft; done: Promise<Committed> } | null = null
     while (this.#isOpen()) {
-      // Only between two batches: while one is in commit, the store knows other timers than the memory does.
-      if (!inCommit && this.#now.memory.timers.wantsMore) await this.#fillTimers()
+      this.#readTimers()
       const draft: Draft | 'refused' | null = await this.#compute()
       if (inCommit) {
         const outcome: Committed = await inCommit.done
@@ -266,7 +265,7 @@ export class Lane {
       else if (draft) {
         inCommit = { draft, done: this.#commit(draft) }
         this.#committing = inCommit.done
-        if (this.#mailbox.length < COMPUTE_AHEAD_EVENTS || this.#now.memory.timers.wantsMore) {
+        if (this.#mailbox.length < COMPUTE_AHEAD_EVENTS) {
           const outcome: Committed = await inCommit.done
           inCommit = null
           if (outcome === 'lost') return
@@ -305,9 +304,7 @@ export class Lane {
     const { timers } = this.#now.memory
     const due = timers.nextDueMs()
     if (due === null || this.#state !== 'running') return
-    // A window that could not be read is not asked for again at once.
-    const atLeastMs = timers.wantsMore ? RETRY_MS * 4 : 0
-    this.#cancelTimer = this.#options.clock.after(Math.max(atLeastMs, due - this.#options.clock.wallMs()), () => this.#wakeUp())
+    this.#cancelTimer = this.#options.clock.after(Math.max(0, due - this.#options.clock.wallMs()), () => this.#wakeUp())
   }
 
   // --- gather and turn ---
@@ -354,16 +351,29 @@ export class Lane {
     return items
   }
 
-  async #fillTimers(): Promise<void> {
-    const { store, service, timerWindow, log } = this.#options
+  /**
+   * Reads the next window beside the loop, once one is needed. What was computed until now must be stored before it is read
+   * (what comes later the timers keep apart): a timer that is neither in memory nor stored yet would be lost.
+   */
+  #readTimers(): void {
+    const { store, service, timerWindow, log, clock } = this.#options
     const { timers } = this.#now.memory
-    if (!timers.horizon) return
-    try {
-      const rows = await store.timers(service, this.lane, timers.horizon, timerWindow)
-      timers.fill(rows, rows.length === timerWindow)
-    } catch (error) {
-      log.warn({ event: 'lane.timers_not_read', lane: this.lane }, textOf(error))
+    const after = timers.read()
+    if (!after) return
+    const read = async (): Promise<void> => {
+      try {
+        await this.#committing
+        const rows = this.#isOpen() ? await store.timers(service, this.lane, after, timerWindow) : []
+        timers.bring(rows, rows.length === timerWindow)
+      } catch (error) {
+        if (!this.#isOpen()) return
+        log.warn({ event: 'lane.timers_not_read', lane: this.lane }, textOf(error))
+        await new Promise<void>((resolve) => clock.after(RETRY_MS * 4, resolve))
+        timers.unread()
+      }
+      this.#wakeUp()
     }
+    void read()
   }
 
   async #take(draft: Draft, items: readonly Item[]): Promise<void> {
@@ -452,7 +462,7 @@ export class Lane {
   }
 
   async #startAgain(drafts: readonly (Draft | 'refused' | null)[]): Promise<void> {
-    const { store, service, clock, log, timerWindow, cacheBytes } = this.#options
+    const { store, service, clock, log, timerWindow } = this.#options
     this.#mailbox.putBack(drafts.flatMap((draft) => (draft instanceof Draft ? draft.items : [])))
     this.#now.turns.discard()
     for (let tries = 1; this.#isOpen(); tries++) {
@@ -461,7 +471,7 @@ export class Lane {
         if (!this.#isOpen()) return
         // A halt that is not stored yet stays one; an accepted loss that was refused with its batch is a halt again.
         const halted = this.#now.memory.halted ?? recovered.lane.halted
-        this.#now.memory = { ...remember(recovered, cacheBytes, this.#fixed), halted }
+        this.#now.memory = { ...remember(recovered, this.#options, this.#fixed), halted }
         this.#inputs.unstoredHalt = halted !== recovered.lane.halted
         for (const input of this.#entered) this.#now.memory.inputs.set(input.topic, input)
         this.#now.turns = this.#newTurns(this.#now.memory)

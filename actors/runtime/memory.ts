@@ -33,10 +33,14 @@ export interface LaneMemory {
   readonly cache: SnapshotCache
 }
 
-export const remember = (recovered: Recovered, cacheBytes: number, fixed: ReadonlySet<string>): LaneMemory => {
+export const remember = (
+  recovered: Recovered,
+  { cacheBytes, timerWindow }: { cacheBytes: number; timerWindow: number },
+  fixed: ReadonlySet<string>,
+): LaneMemory => {
   const { lane, inputs, marks, sent, timers, moreTimers, effects, parkedActors } = recovered
-  const armed = new Timers()
-  armed.fill(timers, moreTimers)
+  const armed = new Timers(timerWindow)
+  armed.bring(timers, moreTimers)
   return {
     ...pick(lane),
     halted: lane.halted,

@@ -15,15 +15,27 @@ const timer = (key: string, dueMs: number, token = 1): TimerRow => ({
 })
 
 const keys = (rows: readonly TimerRow[]): string[] => rows.map(({ key }) => key)
+const WINDOW = 4
 
-/** The next window of a store. */
-const brings = (timers: Timers, rows: TimerRow[], more: boolean): void => timers.fill(rows, more)
+/** What is stored, and read from as the store reads. */
+const storeOf = (rows: readonly TimerRow[]) => {
+  const stored = new Map(rows.map((row) => [row.key, row]))
+  const inOrder = (): TimerRow[] => [...stored.values()].toSorted((a, b) => a.dueMs - b.dueMs || (a.key < b.key ? -1 : 1))
+  return {
+    stored,
+    after: ({ dueMs, key }: { dueMs: number; key: string }) =>
+      inOrder()
+        .filter((row) => row.dueMs > dueMs || (row.dueMs === dueMs && row.key > key))
+        .slice(0, WINDOW),
+    first: () => inOrder().slice(0, WINDOW),
+  }
+}
 
 describe('timers', () => {
   it('come out by due time, whatever the order they were set in', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(1_000), { maxLength: 200 }), (dues) => {
-        const timers = new Timers()
+        const timers = new Timers(1_000)
         for (const [index, due] of dues.entries()) timers.set(timer(String(index), due))
         expect(timers.due(1_000, 1_000).map(({ dueMs }) => dueMs)).toEqual(dues.toSorted((a, b) => a - b))
       }),
@@ -31,7 +43,7 @@ describe('timers', () => {
   })
 
   it('that were set again or cancelled do not fire with what they were', () => {
-    const timers = new Timers()
+    const timers = new Timers(10)
     timers.set(timer('again', 10, 1))
     timers.set(timer('again', 20, 2))
     timers.set(timer('gone', 5))
@@ -42,7 +54,7 @@ describe('timers', () => {
   })
 
   it('stay current once they are out, until a turn has used them', () => {
-    const timers = new Timers()
+    const timers = new Timers(10)
     timers.set(timer('a', 10, 1))
     const [out] = timers.due(10, 1)
     expect(timers.isCurrent(out!)).toBe(true)
@@ -51,23 +63,110 @@ describe('timers', () => {
   })
 
   it('beyond the horizon are left to the store, and the next window brings them', () => {
-    const timers = new Timers()
-    brings(timers, [timer('a', 10), timer('b', 20)], true)
+    const timers = new Timers(2)
+    timers.bring([timer('a', 10), timer('b', 20)], true)
     timers.set(timer('late', 30))
     timers.set(timer('early', 15))
-    expect(keys(timers.due(100, 10))).toEqual(['a', 'early', 'b'])
-    expect(timers.wantsMore).toBe(true)
-    expect(timers.nextDueMs()).toBe(20)
-    brings(timers, [timer('late', 30)], false)
-    expect(timers.wantsMore).toBe(false)
+    expect(timers.read(), 'more than half a window is left').toBeNull()
+    const fired = timers.due(100, 10)
+    expect(keys(fired)).toEqual(['a', 'early', 'b'])
+    for (const row of fired) timers.cancel(row)
+    expect(timers.read()).toMatchObject({ dueMs: 20, key: 'b' })
+    expect(timers.read(), 'one is being read').toBeNull()
+    timers.bring([timer('late', 30)], false)
+    expect(timers.read()).toBeNull()
     expect(keys(timers.due(100, 10))).toEqual(['late'])
   })
 
   it('moved beyond the horizon no longer fire from within it', () => {
-    const timers = new Timers()
-    brings(timers, [timer('a', 10, 1), timer('b', 20)], true)
+    const timers = new Timers(2)
+    timers.bring([timer('a', 10, 1), timer('b', 20)], true)
     timers.set(timer('a', 40, 2))
     expect(keys(timers.due(100, 10))).toEqual(['b'])
+  })
+
+  it('of which a window could not be read are read again', () => {
+    const timers = new Timers(2)
+    timers.bring([timer('a', 10)], true)
+    expect(timers.read()).not.toBeNull()
+    timers.unread()
+    expect(timers.read()).toMatchObject({ key: 'a' })
+  })
+
+  it('hold two windows in memory at most, and forget what was cancelled', () => {
+    const timers = new Timers(100)
+    for (let n = 0; n < 5_000; n++) {
+      timers.set(timer(`k${n}`, 10_000 - n))
+      timers.set(timer('often', n + 1, n))
+      expect(timers.size).toBeLessThanOrEqual(201)
+    }
+    expect(timers.due(20_000, 5_000).length).toBeLessThanOrEqual(200)
+  })
+
+  it('fire once each as they were last set, while windows are read beside turns that set and cancel', () => {
+    const change = fc.record({ key: fc.integer({ min: 0, max: 15 }), due: fc.option(fc.integer({ min: 0, max: 60 })) })
+    const step = fc.oneof(change, fc.constantFrom('tick', 'commit', 'read', 'answer'))
+    fc.assert(
+      fc.property(fc.array(change, { maxLength: 16 }), fc.array(step, { maxLength: 80 }), (before, steps) => {
+        const wanted = new Map<string, number>(before.flatMap(({ key, due }) => (due === null ? [] : [[`k${key}`, due]])))
+        const store = storeOf([...wanted].map(([key, due]) => timer(key, due, 0)))
+        const timers = new Timers(WINDOW)
+        timers.bring(store.first(), store.stored.size > WINDOW)
+        const [uncommitted, fired]: [(() => void)[], string[]] = [[], []]
+        const commit = (): void => uncommitted.splice(0).forEach((write) => write())
+        let answer: TimerRow[] | null = null
+        let [nowMs, token] = [0, 1]
+        const read = (): void => {
+          const after = timers.read()
+          if (!after) return
+          // What was computed until now is stored first, as the lane waits for it.
+          commit()
+          answer = store.after(after)
+        }
+        const answered = (): void => {
+          if (answer) timers.bring(answer, answer.length === WINDOW)
+          answer = null
+        }
+        const tick = (ms: number): void => {
+          nowMs += ms
+          for (const row of timers.due(nowMs, 100)) {
+            expect(timers.isCurrent(row)).toBe(true)
+            expect(wanted.get(row.key), `${row.key} at ${nowMs}`).toBe(row.dueMs)
+            timers.cancel(row)
+            wanted.delete(row.key)
+            fired.push(row.key)
+            uncommitted.push(() => store.stored.delete(row.key))
+          }
+        }
+        for (const one of steps) {
+          if (one === 'tick') tick(5)
+          else if (one === 'commit') commit()
+          else if (one === 'read') read()
+          else if (one === 'answer') answered()
+          else if (typeof one !== 'string') {
+            const [key, due] = [`k${one.key}`, one.due]
+            if (due === null) {
+              timers.cancel(timer(key, 0))
+              wanted.delete(key)
+              uncommitted.push(() => store.stored.delete(key))
+            } else {
+              const row = timer(key, nowMs + due, token++)
+              timers.set(row)
+              wanted.set(key, row.dueMs)
+              uncommitted.push(() => store.stored.set(key, row))
+            }
+          }
+        }
+        for (let round = 0; round < 40; round++) {
+          answered()
+          read()
+          answered()
+          tick(50)
+        }
+        expect([...wanted], `fired ${fired.join(' ')}`).toEqual([])
+      }),
+      { numRuns: 1_000 },
+    )
   })
 })
 
