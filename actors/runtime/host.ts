@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto'
 import type { Address } from '#machines/contracts/stamp.ts'
 import type { TopicName } from '#machines/contracts/topics.ts'
 import { FeedSource } from './feed-source.ts'
@@ -7,6 +6,7 @@ import { storeCode, textOf } from './faults.ts'
 import type { LaneView } from './lane-options.ts'
 import { Lane } from './lane.ts'
 import { repeatedly, tagged } from './log.ts'
+import { codeHashOf, machinesOf } from './machines.ts'
 import type { PlainEvent } from './mailbox.ts'
 import type { Emitted } from './outbox.ts'
 import { LIFECYCLE } from './memory.ts'
@@ -15,7 +15,6 @@ import type { BusReader, Clock, LaneStore, Log, MessageBus, Meter, Recovered, Re
 import { examine } from './recovering.ts'
 import type { OrderKind, ServiceDefinition } from './service.ts'
 import { FollowedTables } from './tables.ts'
-import { runnable } from './xstate.ts'
 import type { Machine, MachineState } from './xstate.ts'
 
 export interface HostOptions {
@@ -108,12 +107,8 @@ export class Host {
     this.#options = { ...options, log: tagged(options.log, { component: 'host' }) }
     this.service = definition.name
     this.#begunMs = options.clock.wallMs()
-    this.machines = new Map(Object.entries(definition.kinds).map(([kind, { machine, version }]) => [kind, runnable(machine, version)]))
-    this.#codeHash = hash(
-      'sha256',
-      JSON.stringify([...this.machines].map(([kind, { version, hash: structure }]) => [kind, version, structure])),
-      'buffer',
-    )
+    this.machines = machinesOf(definition)
+    this.#codeHash = codeHashOf(this.machines)
     this.tables = new FollowedTables(definition.follows, tagged(options.log, { component: 'tables' }))
     this.source = new FeedSource({ ...options, service: this.service })
     const { kinds } = definition

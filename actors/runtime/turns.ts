@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto'
 import { z } from 'zod'
 import type { Outgoing } from '#machines/contracts/actions.ts'
 import { SCHEMA_VERSION } from '#machines/contracts/envelope.ts'
@@ -8,7 +7,8 @@ import type { TopicName } from '#machines/contracts/topics.ts'
 import { topics } from '#machines/contracts/topics.ts'
 import type { Draft } from './draft.ts'
 import { EventRefused, LaneReset, storeCode, textOf } from './faults.ts'
-import { EMPTY_BYTES, fromBytes, toBytes } from './json.ts'
+import { fromBytes, toBytes } from './json.ts'
+import { outputHashOf } from './machines.ts'
 import { drawnAtMs } from './marks.ts'
 import type { PlainEvent } from './mailbox.ts'
 import type { LaneMemory } from './memory.ts'
@@ -416,7 +416,7 @@ export class Turns {
       event,
       base: needsBase ? machine.store(before.state, before.sequence) : null,
       outcome,
-      outputHash: outputs.length === 0 ? EMPTY_BYTES : hash('sha256', JSON.stringify(outputs), 'buffer'),
+      outputHash: outputHashOf(outputs),
     })
   }
 

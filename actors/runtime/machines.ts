@@ -1,0 +1,18 @@
+import { hash } from 'node:crypto'
+import type { ServiceDefinition } from './service.ts'
+import { runnable } from './xstate.ts'
+import type { Machine, Output } from './xstate.ts'
+
+/** The machines of a service by kind of actor, ready to run. @throws {UnknownAction} */
+export const machinesOf = ({ kinds }: Pick<ServiceDefinition, 'kinds'>): ReadonlyMap<string, Machine> =>
+  new Map(Object.entries(kinds).map(([kind, { machine, version }]) => [kind, runnable(machine, version)]))
+
+/** Versions and structures of all machines of a service: what a batch was computed with. */
+export const codeHashOf = (machines: ReadonlyMap<string, Machine>): Uint8Array =>
+  hash('sha256', JSON.stringify([...machines].map(([kind, { version, hash: structure }]) => [kind, version, structure])), 'buffer')
+
+const NOTHING = new Uint8Array(0)
+
+/** What a turn asked for, in 32 bytes; empty where it asked for nothing. */
+export const outputHashOf = (outputs: readonly Output[]): Uint8Array =>
+  outputs.length === 0 ? NOTHING : hash('sha256', JSON.stringify(outputs), 'buffer')
