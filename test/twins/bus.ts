@@ -22,6 +22,8 @@ export interface MemoryBusOptions {
   readonly random?: () => number
   /** asked once a `send`. Default: `written` */
   readonly fate?: (records: readonly OutRecord[]) => SendFate
+  /** hears each record as it enters the log */
+  readonly onAppend?: (record: BusRecord) => void
 }
 
 /** One process's end of the log. */
@@ -66,6 +68,7 @@ export const memoryBus = ({
   schedule = (step) => queueMicrotask(step),
   random,
   fate = () => 'written',
+  onAppend = () => {},
 }: MemoryBusOptions): MemoryBus => {
   const topics = new Map<string, Partition[]>()
   const commits = new Map<string, number>()
@@ -92,7 +95,9 @@ export const memoryBus = ({
     for (const { topic, partition, key, value, headers } of records) {
       const to = partitionAt(topic, partition)
       const lower = Object.fromEntries(Object.entries(headers).map(([name, text]) => [name.toLowerCase(), text]))
-      to.records.push({ topic, partition, offset: highOf(to), key, value: value.slice(), headers: lower, timestampMs: clock.wallMs() })
+      const record = { topic, partition, offset: highOf(to), key, value: value.slice(), headers: lower, timestampMs: clock.wallMs() }
+      to.records.push(record)
+      onAppend(record)
     }
     wakeAll()
   }

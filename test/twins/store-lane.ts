@@ -62,29 +62,54 @@ export const emptyLane = (incarnation: string): StoredLane => ({
   orders: new Map(),
 })
 
-/** What a commit does to the lane's rows. */
-export const write = (row: StoredLane, batch: Batch): void => {
+/** What a commit does to the lane's rows. The answer takes it back; only the latest that has not been taken back can be. */
+export const write = (row: StoredLane, batch: Batch): (() => void) => {
+  const { journal, outbox, parked } = row
+  const before = pick(row)
+  const changed: [map: Map<unknown, unknown>, key: unknown, value: unknown][] = []
+  const put = <K, V>(map: Map<K, V>, key: K, value: V | undefined): void => {
+    changed.push([map as Map<unknown, unknown>, key, map.get(key)])
+    if (value === undefined) map.delete(key)
+    else map.set(key, value)
+  }
   const first = row.turn + 1
-  row.journal.push(...batch.journal.map((line, index) => ({ ...line, turn: first + index, batch: batch.batch })))
+  for (const [index, line] of batch.journal.entries()) journal.push({ ...line, turn: first + index, batch: batch.batch })
   Object.assign(row, { batch: batch.batch, digest: hex(batch.digest), turn: batch.turn, nowMs: batch.nowMs, published: batch.published })
   if (batch.halted !== undefined) row.halted = batch.halted
   row.release = batch.release
-  for (const actor of batch.actors) row.actors.set(keyOf(actor.kind, actor.key), actor)
-  if (batch.journal.length > 0 || batch.outbox !== null) {
+  for (const actor of batch.actors) put(row.actors, keyOf(actor.kind, actor.key), actor)
+  const hasOutbox = batch.journal.length > 0 || batch.outbox !== null
+  if (hasOutbox) {
     const { incarnation } = row
-    row.outbox.push({ batch: batch.batch, incarnation, codeHash: batch.codeHash, attached: batch.attached, blob: batch.outbox })
+    outbox.push({ batch: batch.batch, incarnation, codeHash: batch.codeHash, attached: batch.attached, blob: batch.outbox })
   }
-  for (const timer of batch.timersOff) row.timers.delete(keyOf(timer.kind, timer.key, timer.timer))
-  for (const timer of batch.timersSet) row.timers.set(keyOf(timer.kind, timer.key, timer.timer), timer)
-  for (const effect of batch.effects) row.effects.set(effect.effect, effect)
-  for (const input of batch.inputs) row.inputs.set(input.topic, input)
-  for (const mark of batch.marks) row.marks.set(keyOf(mark.topic, mark.source, mark.incarnation), mark)
-  for (const sent of batch.sent) row.sent.set(keyOf(sent.topic, String(sent.partition)), sent)
-  row.parked.push(...batch.parked.map((parked) => ({ ...parked, done: null })))
+  for (const timer of batch.timersOff) put(row.timers, keyOf(timer.kind, timer.key, timer.timer), undefined)
+  for (const timer of batch.timersSet) put(row.timers, keyOf(timer.kind, timer.key, timer.timer), timer)
+  for (const effect of batch.effects) put(row.effects, effect.effect, effect)
+  for (const input of batch.inputs) put(row.inputs, input.topic, input)
+  for (const mark of batch.marks) put(row.marks, keyOf(mark.topic, mark.source, mark.incarnation), mark)
+  for (const sent of batch.sent) put(row.sent, keyOf(sent.topic, String(sent.partition)), sent)
+  for (const one of batch.parked) parked.push({ ...one, done: null })
   for (const { id, answer } of batch.orders) {
     const order = row.orders.get(id)
-    if (order && order.doneTurn === null) Object.assign(order, { doneTurn: batch.turn, answer })
+    if (order && order.doneTurn === null) put(row.orders, id, { ...order, doneTurn: batch.turn, answer })
   }
+  return () => {
+    for (const [map, key, value] of changed.toReversed()) {
+      if (value === undefined) map.delete(key)
+      else map.set(key, value)
+    }
+    Object.assign(row, before)
+    journal.length -= batch.journal.length
+    outbox.length -= hasOutbox ? 1 : 0
+    parked.length -= batch.parked.length
+  }
+}
+
+/** The lane's own columns. */
+export const pick = (row: StoredLane) => {
+  const { epoch, owner, incarnation, batch, digest, turn, nowMs, published, halted, release } = row
+  return { epoch, owner, incarnation, batch, digest, turn, nowMs, published, halted, release }
 }
 
 export const recovered = (row: StoredLane, lane: number, timerWindow: number): Recovered => {

@@ -2,7 +2,7 @@ import type { Batch, Clock, LaneStore, ProcessRow, Renewal } from '#actors/runti
 import type { HistoryRow } from '#machines/contracts/history-row.ts'
 import { StoreError } from '#storage/errors.ts'
 import { assertStorable } from './store-data.ts'
-import { byDue, compareTimers, emptyLane, hex, keyOf, openOrders, recovered, write } from './store-lane.ts'
+import { byDue, compareTimers, emptyLane, hex, keyOf, openOrders, pick, recovered, write } from './store-lane.ts'
 import type { StoredLane } from './store-lane.ts'
 
 /**
@@ -43,19 +43,34 @@ export interface MemoryStore extends LaneStore {
   /** A copy of everything; `restore` puts it back as a point-in-time restore would: new incarnations, higher epochs. */
   backup(): unknown
   restore(backup: unknown): void
+  /**
+   * A standby takes over that has not heard of the last `lostMs` (at most `remembersMs`): what was done in them is undone. It is a new
+   * timeline, which shows when a lane is next taken.
+   */
+  failOver(lostMs: number): void
+  /** Days before this time are detached: their journal, and what is published of their outbox. */
+  detachDays(beforeMs: number): void
 }
 
 /** How long a process lives that has registered and not yet renewed. */
 const FIRST_LEASE_MS = 1_500
+/** Undoing is forgotten so many at a time. */
+const FORGET_EVERY = 256
 /** Above every epoch that the lost time may have handed out. */
 const EPOCH_JUMP = 1_000_000
 
-/** @param options.lanes lanes of every keyed service; a service asks for that many or for 1. Absent: any number */
-export const memoryStore = (options: { clock: Clock; lanes?: number }): MemoryStore => {
+/**
+ * @param options.lanes lanes of every keyed service; a service asks for that many or for 1. Absent: any number
+ * @param options.remembersMs how far back `failOver` can go; absent: not at all
+ */
+export const memoryStore = (options: { clock: Clock; lanes?: number; remembersMs?: number }): MemoryStore => {
   const { clock } = options
   let db: Database = { lanes: new Map(), processes: new Map(), history: new Map(), nextOrder: 1 }
   let startedAtMs = Number.NEGATIVE_INFINITY
   let draws = 0
+  let isNewTimeline = false
+  /** oldest first */
+  const undos: { readonly atMs: number; readonly undo: () => void }[] = []
   const listeners = new Map<string, Set<() => void>>()
 
   /** Version 7 by the test's clock and a count in place of randomness: ordered, and the same in every run. */
@@ -82,9 +97,37 @@ export const memoryStore = (options: { clock: Clock; lanes?: number }): MemorySt
   const notify = (service: string): void => {
     for (const callback of listeners.get(service) ?? []) queueMicrotask(callback)
   }
+  /** What was just done can be undone for a while. */
+  const did = (undo: () => void): void => {
+    const { remembersMs } = options
+    if (remembersMs === undefined) return
+    const nowMs = clock.wallMs()
+    undos.push({ atMs: nowMs, undo })
+    if (undos.length % FORGET_EVERY === 0)
+      undos.splice(
+        0,
+        Math.max(
+          0,
+          undos.findIndex(({ atMs }) => atMs >= nowMs - remembersMs),
+        ),
+      )
+  }
+  const put = <K, V>(map: Map<K, V>, key: K, value: V | undefined): void => {
+    const before = map.get(key)
+    if (value === undefined) map.delete(key)
+    else map.set(key, value)
+    did(() => void (before === undefined ? map.delete(key) : map.set(key, before)))
+  }
+  const set = <T extends object>(row: T, values: Partial<T>, before: Partial<T> = { ...row }): void => {
+    Object.assign(row, values)
+    did(() => void Object.assign(row, before))
+  }
   const reincarnateAll = (): void => {
+    isNewTimeline = false
     for (const lanes of db.lanes.values())
       for (const row of lanes.values()) {
+        const before = pick(row)
+        did(() => void Object.assign(row, before))
         row.epoch += EPOCH_JUMP
         row.owner = null
         row.digest = null
@@ -96,13 +139,13 @@ export const memoryStore = (options: { clock: Clock; lanes?: number }): MemorySt
     onStep: null,
 
     async register(row) {
-      db.processes.set(row.process, { ...row, state: 'live', leaseMs: FIRST_LEASE_MS, expiresAtMs: clock.wallMs() + FIRST_LEASE_MS })
+      put(db.processes, row.process, { ...row, state: 'live', leaseMs: FIRST_LEASE_MS, expiresAtMs: clock.wallMs() + FIRST_LEASE_MS })
     },
 
     async renew(process, state, leaseMs): Promise<Renewal> {
       const row = processOf(process)
       const nowMs = clock.wallMs()
-      Object.assign(row, { state, leaseMs, expiresAtMs: nowMs + leaseMs })
+      set(row, { state, leaseMs, expiresAtMs: nowMs + leaseMs })
       const peers = [...db.processes.values()].filter((peer) => peer.service === row.service)
       const lanes = [...(db.lanes.get(row.service) ?? [])].toSorted(([a], [b]) => a - b)
       return {
@@ -114,19 +157,21 @@ export const memoryStore = (options: { clock: Clock; lanes?: number }): MemorySt
     },
 
     async deregister(process) {
-      db.processes.delete(process)
-      for (const lanes of db.lanes.values()) for (const row of lanes.values()) if (row.owner === process) row.owner = null
+      put(db.processes, process, undefined)
+      for (const lanes of db.lanes.values())
+        for (const row of lanes.values()) if (row.owner === process) set(row, { owner: null }, { owner: process })
     },
 
     async take(process, service, lane, how, timerWindow) {
       const row = laneOf(service, lane)
       const taker = processOf(process)
       if (taker.service !== service) throw new StoreError('broken_contract', `process ${process} is not of ${service}`)
+      if (isNewTimeline) reincarnateAll()
       if (isExpired(process)) return null
       const isOurs = row.owner === null || row.owner === process
       const mayInherit = how === 'expired' && isExpired(row.owner) && clock.wallMs() >= startedAtMs + taker.leaseMs
       if (!isOurs && !mayInherit) return null
-      Object.assign(row, { owner: process, epoch: row.epoch + 1, digest: null, release: taker.release })
+      set(row, { owner: process, epoch: row.epoch + 1, digest: null, release: taker.release }, pick(row))
       return recovered(row, lane, timerWindow)
     },
 
@@ -138,7 +183,7 @@ export const memoryStore = (options: { clock: Clock; lanes?: number }): MemorySt
 
     async release(service, lane, epoch) {
       const row = laneOf(service, lane)
-      if (row.epoch === epoch) row.owner = null
+      if (row.epoch === epoch) set(row, { owner: null }, { owner: row.owner })
     },
 
     async load(service, lane, addresses) {
@@ -166,10 +211,10 @@ export const memoryStore = (options: { clock: Clock; lanes?: number }): MemorySt
       const unknown = batch.orders.find(({ id }) => !row.orders.has(id))
       if (unknown) throw new StoreError('broken_contract', `${name} answers order ${unknown.id}, which the lane does not have`)
       assertStorable(batch)
-      write(row, batch)
+      did(write(row, batch))
       for (const line of batch.history) {
         const id = `${line.topic}\n${(JSON.parse(line.text) as { event_id: string }).event_id}`
-        if (!db.history.has(id)) db.history.set(id, line)
+        if (!db.history.has(id)) put(db.history, id, line)
       }
       if (batch.orders.length > 0) notify(service)
       return 'done'
@@ -185,7 +230,7 @@ export const memoryStore = (options: { clock: Clock; lanes?: number }): MemorySt
       const id = db.nextOrder++
       const atMs = clock.wallMs()
       const order = { id, atMs, expiresAtMs: expiresInMs === null ? null : atMs + expiresInMs, by, reason, body }
-      for (const [, row] of lanes) row.orders.set(id, { order, doneTurn: null, answer: null })
+      for (const [, row] of lanes) put(row.orders, id, { order, doneTurn: null, answer: null })
       notify(service)
       return { id }
     },
@@ -199,9 +244,9 @@ export const memoryStore = (options: { clock: Clock; lanes?: number }): MemorySt
     },
 
     async onOrder(service, callback) {
-      const set = listeners.get(service) ?? new Set()
-      listeners.set(service, set.add(callback))
-      return async () => void set.delete(callback)
+      const heard = listeners.get(service) ?? new Set()
+      listeners.set(service, heard.add(callback))
+      return async () => void heard.delete(callback)
     },
 
     async lanes(service, wanted) {
@@ -239,13 +284,34 @@ export const memoryStore = (options: { clock: Clock; lanes?: number }): MemorySt
     backup: () => structuredClone(db),
     restore(backup) {
       db = structuredClone(backup) as Database
+      undos.length = 0
       reincarnateAll()
+    },
+    failOver(lostMs) {
+      const fromMs = clock.wallMs() - lostMs
+      for (let last = undos.at(-1); last && last.atMs >= fromMs; last = undos.at(-1)) {
+        undos.pop()
+        last.undo()
+      }
+      undos.length = 0
+      isNewTimeline = true
+    },
+    detachDays(beforeMs) {
+      for (const lanes of db.lanes.values())
+        for (const { journal, outbox, published } of lanes.values()) {
+          journal.splice(0, journal.findLastIndex(({ nowMs }) => nowMs < beforeMs) + 1)
+          const kept = journal[0]?.batch ?? Number.POSITIVE_INFINITY
+          outbox.splice(0, outbox.findLastIndex(({ batch }) => batch < kept && batch <= published) + 1)
+        }
     },
     async sweep(service, beforeMs, limit) {
       let gone = 0
       for (const { actors } of db.lanes.get(service)?.values() ?? [])
         for (const [key, { endedAtMs }] of actors)
-          if (gone < limit && endedAtMs !== null && endedAtMs < beforeMs && actors.delete(key)) gone++
+          if (gone < limit && endedAtMs !== null && endedAtMs < beforeMs) {
+            put(actors, key, undefined)
+            gone++
+          }
       return gone
     },
     async reincarnate(service, lane, incarnation) {
