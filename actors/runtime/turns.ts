@@ -22,6 +22,8 @@ import type { Machine, Output } from './xstate.ts'
 
 const CASCADE_DEPTH = 64
 const WAITING_LIMIT = 10_000
+/** Beyond this they are asked for again. */
+const ABSENT_KEPT = 10_000
 
 export interface TurnsOptions {
   readonly service: string
@@ -64,6 +66,8 @@ interface Delivery {
 export class Turns {
   readonly #memory: LaneMemory
   readonly #options: TurnsOptions
+  /** Looked for and not stored. Only this lane writes its actors, so one stays absent until a turn makes it. */
+  readonly #absent = new Set<string>()
   #discarded = false
 
   constructor(memory: LaneMemory, options: TurnsOptions) {
@@ -81,15 +85,26 @@ export class Turns {
    * @throws what the store throws; SnapshotMismatch for one that this code cannot load; LaneReset
    */
   async prefetch(addresses: readonly Address[]): Promise<void> {
-    const missing = new Map(addresses.filter((address) => !this.#memory.cache.has(addressOf(address))).map((a) => [addressOf(a), a]))
+    const missing = new Map<string, Address>()
+    for (const to of addresses) {
+      const address = addressOf(to)
+      if (!this.#isKnown(address)) missing.set(address, to)
+    }
     if (missing.size === 0) return
     const rows = await this.#options.load([...missing.values()])
     if (this.#discarded) throw new LaneReset('lane reset while snapshots were loaded')
+    if (this.#absent.size > ABSENT_KEPT) this.#absent.clear()
+    for (const address of missing.keys()) this.#absent.add(address)
+    for (const row of rows) this.#absent.delete(addressOf(row))
     for (const row of rows) {
       const machine = this.#machine(row)
       const { state, sequence } = machine.load(row.body)
       this.#memory.cache.loaded(addressOf(row), { state, sequence, bytes: row.body.length, baseDay: null })
     }
+  }
+
+  #isKnown(address: string): boolean {
+    return this.#memory.cache.has(address) || this.#absent.has(address)
   }
 
   /** One event for one actor, and all that follows from it within the lane. */
@@ -138,7 +153,7 @@ export class Turns {
     if (waiting !== undefined && !delivery.isOrder) return this.#queueBehind(draft, delivery, stamped, waiting)
     let before: CachedActor | undefined
     try {
-      if (!this.#memory.cache.has(address)) await this.prefetch([to])
+      if (!this.#isKnown(address)) await this.prefetch([to])
       before = this.#memory.cache.get(address)
       if (before?.state.status === 'done') return this.#afterEnd(draft, delivery, stamped, before)
       if (!machine.knows(event.type)) throw new EventRefused(`${to.kind} knows no event ${event.type}`)
@@ -389,6 +404,7 @@ export class Turns {
     const actor: CachedActor = { state, sequence, bytes: before?.bytes ?? 400, baseDay: draft.day }
     const address = addressOf(to)
     this.#memory.cache.changed(address, actor)
+    this.#absent.delete(address)
     const row = (): ActorRow => {
       const body = machine.store(state, sequence)
       actor.bytes = body.length

@@ -25,6 +25,24 @@ describe('turns', () => {
     expect(new Set(rig.lane.journal.map(({ batch }) => batch)).size).toBe(1)
   })
 
+  it('look for what is not in memory once a batch, and never again for an actor that is not stored', async () => {
+    const asked: string[][] = []
+    const { rig } = await begun({
+      store: (own) => ({
+        ...own,
+        load: (service, lane, addresses) => {
+          asked.push(addresses.filter(({ kind }) => kind === 'worker').map(({ key }) => key))
+          return own.load(service, lane, addresses)
+        },
+      }),
+    })
+    asked.length = 0
+    for (const key of ['a', 'b', 'a', 'c']) rig.put(key, { type: 'note' })
+    rig.put('a', { type: 'tell', to: 'd' })
+    await rig.pass(50)
+    expect(asked).toEqual([['a', 'b', 'c'], ['d']])
+  })
+
   it('that throw change nothing but their rows, and later events of that actor wait behind it (T3)', async () => {
     const { rig, running } = await begun()
     rig.put('a', { type: 'note' })
