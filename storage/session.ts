@@ -99,6 +99,7 @@ export class ControlSession {
   readonly #options: SessionOptions
   readonly #listeners = new Map<string, Set<() => void>>()
   #client: Promise<Client> | null = null
+  #last: Promise<unknown> = Promise.resolve()
   #retry: NodeJS.Timeout | null = null
   #failures = 0
   #isClosed = false
@@ -110,7 +111,7 @@ export class ControlSession {
   async query<R extends QueryResultRow>(statement: Statement, values: unknown[], what: string): Promise<R[]> {
     const client = await this.#connected(what)
     try {
-      return await rowsOf<R>(client, statement, values)
+      return await this.#inOrder(() => rowsOf<R>(client, statement, values))
     } catch (error) {
       if (isSessionOver(error)) this.#drop(client)
       throw toStoreError(error, what, true)
@@ -123,14 +124,21 @@ export class ControlSession {
     const isFirst = set.size === 0
     this.#listeners.set(channel, set.add(callback))
     const client = await this.#connected(`listen to ${channel}`)
-    if (isFirst) await client.query(`LISTEN ${client.escapeIdentifier(channel)}`)
+    if (isFirst) await this.#inOrder(() => client.query(`LISTEN ${client.escapeIdentifier(channel)}`))
     return async () => {
       set.delete(callback)
       if (set.size > 0 || this.#listeners.get(channel) !== set) return
       this.#listeners.delete(channel)
       const current = await this.#client?.catch(() => null)
-      await current?.query(`UNLISTEN ${current.escapeIdentifier(channel)}`).catch(() => undefined)
+      if (current) await this.#inOrder(() => current.query(`UNLISTEN ${current.escapeIdentifier(channel)}`)).catch(() => undefined)
     }
+  }
+
+  /** One statement after the other: pg 8 queues them with a warning, and pg 9 will not. */
+  #inOrder<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work, work)
+    this.#last = done.catch(() => undefined)
+    return done
   }
 
   async close(): Promise<void> {
