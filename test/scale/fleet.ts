@@ -14,6 +14,7 @@ import { startStack } from '#deploy/local/stack.ts'
 import type { Stack } from '#deploy/local/stack.ts'
 import { migrate } from '#storage/migrate.ts'
 import { silent } from '../bus/silent.ts'
+import { makeTopics } from '../bus/topics.ts'
 
 export const SCALED_SERVICE = 'strategy-engine'
 
@@ -31,13 +32,15 @@ export class Fleet {
     this.#admin = admin
   }
 
-  /** Broker, database and topics for `lanes` lanes; no process yet. */
-  static async open(lanes: number): Promise<Fleet> {
+  /** Broker, database and topics for `lanes` lanes; no process yet. `bare`: only the two topics that its processes use. */
+  static async open(lanes: number, { bare = false }: { bare?: boolean } = {}): Promise<Fleet> {
     const stack = await startStack()
     try {
       const [{ roleUrls }] = await Promise.all([
         migrate({ adminUrl: stack.adminUrl, lanes, log: silent }),
-        createTopics({ brokers: stack.brokers, lanes, log: silent }),
+        bare
+          ? makeTopics(stack.brokers, ['norm.swap_demand', 'ops.alert_event'], lanes)
+          : createTopics({ brokers: stack.brokers, lanes, log: silent }),
       ])
       const admin = new Client({ connectionString: stack.adminUrl, application_name: 'scale' })
       await admin.connect()
@@ -132,6 +135,10 @@ export class Demands {
       return { topic: 'norm.swap_demand' as const, venue: 'scale', payload, raw: {}, observed_at: null, correlation_id: payload.quote_id }
     })
     return this.#source.publish(records)
+  }
+
+  drained(): Promise<void> {
+    return this.#source.drained()
   }
 
   async close(): Promise<void> {
