@@ -1,62 +1,10 @@
 import { globSync, readFileSync } from 'node:fs'
 import { afterAll, describe, expect, it } from 'vitest'
-import { getInitialMicrosteps, getMicrosteps } from 'xstate'
-import type { AnyMachineSnapshot, AnyStateMachine, AnyStateNode, AnyTransitionDefinition } from 'xstate'
-import { getAdjacencyMap, getShortestPaths } from 'xstate/graph'
+import type { AnyMachineSnapshot } from 'xstate'
 import { ActorEnded, runnable } from '#actors/runtime/xstate.ts'
 import { topics } from '#machines/contracts/topics.ts'
 import { MODELS } from './models.ts'
-import type { Case, Model } from './models.ts'
-
-type Graph = Readonly<
-  Record<string, { state: AnyMachineSnapshot; transitions: Record<string, { event: Case; state: AnyMachineSnapshot }> }>
->
-
-/** More states than this and the graph is not finite. */
-const LIMIT = 5_000
-
-/** The graph from one input, and a sequence of events for every edge of it. */
-const generate = ({ machine, events, apart, can }: Model, input: unknown) => {
-  const key = ({ value, context }: AnyMachineSnapshot) => JSON.stringify([value, apart?.(context as never)])
-  const options = {
-    input,
-    events: () => events,
-    serializeState: key,
-    limit: LIMIT,
-    filterEvents: ({ status, context }: AnyMachineSnapshot, event: Case) => status === 'active' && (can?.(context as never, event) ?? true),
-  }
-  const graph = getAdjacencyMap(machine, options as never) as unknown as Graph
-  const shortest = getShortestPaths(machine, options as never) as unknown as { state: AnyMachineSnapshot; steps: { event: Case }[] }[]
-  const paths = shortest.flatMap(({ state, steps }) => {
-    const way = steps.map(({ event }) => event).filter(({ type }) => type !== 'xstate.init')
-    return Object.values(graph[key(state)]?.transitions ?? {}).map(({ event }) => [...way, event])
-  })
-  const edges = Object.values(graph).reduce((sum, { transitions }) => sum + Object.keys(transitions).length, 0)
-  return { graph, key, paths, edges }
-}
-
-const nameOf = (transition: AnyTransitionDefinition, index: number): string =>
-  `${transition.source.id}: ${transition.eventType || 'always'}[${index}]`
-
-const nodesOf = (node: AnyStateNode): AnyStateNode[] => [node, ...Object.values(node.states).flatMap(nodesOf)]
-const namedTransitions = (machine: AnyStateMachine): Map<AnyTransitionDefinition, string> =>
-  new Map(
-    nodesOf(machine.root).flatMap((node) =>
-      [...node.transitions.values(), node.always ?? []].flatMap((list) => list.map((one, index) => [one, nameOf(one, index)] as const)),
-    ),
-  )
-
-/** The states passed through on the way, and every `always` between two of them. */
-const passed = (steps: readonly AnyMachineSnapshot[], states: Set<AnyStateNode>, taken: Set<AnyTransitionDefinition>): void => {
-  for (const [index, { _nodes }] of steps.entries()) {
-    for (const node of _nodes) {
-      states.add(node)
-      const next = steps[index + 1]
-      if (next && !next._nodes.includes(node))
-        for (const always of node.always ?? []) if (always.target?.every((to: AnyStateNode) => next._nodes.includes(to))) taken.add(always)
-    }
-  }
-}
+import { Coverage, generate } from './paths.ts'
 
 const lines: string[] = []
 afterAll(() => void process.stdout.write(`${lines.join('\n')}\n`))
@@ -100,31 +48,15 @@ describe.each(MODELS.map((model) => [model.machine.id, model] as const))('every 
   })
 
   it('together they reach every state and take every transition', () => {
-    const states = new Set<AnyStateNode>()
-    const taken = new Set<AnyTransitionDefinition>()
+    const coverage = new Coverage(machine)
     for (const { input, graph } of generated) {
-      passed(
-        getInitialMicrosteps(machine, input as never).map(([snapshot]) => snapshot),
-        states,
-        taken,
-      )
+      coverage.begun(input)
       for (const { state, transitions } of Object.values(graph))
-        for (const { event } of Object.values(transitions)) {
-          for (const one of machine.getTransitionData(state as never, event)) taken.add(one)
-          passed(
-            getMicrosteps(machine, state as never, event).map(([snapshot]) => snapshot),
-            states,
-            taken,
-          )
-        }
+        for (const { event } of Object.values(transitions)) coverage.took(state, event)
     }
-    const all = namedTransitions(machine)
-    const nodes = nodesOf(machine.root)
     const paths = generated.reduce((sum, one) => sum + one.paths.length, 0)
-    const took = [...all.keys()].filter((one) => taken.has(one)).length
-    lines.push(`${id.padEnd(16)} states ${states.size}/${nodes.length}, transitions ${took}/${all.size}, paths ${paths}`)
-    expect(nodes.filter((node) => !states.has(node)).map((node) => node.id)).toEqual([])
-    expect([...all].filter(([one]) => !taken.has(one)).map(([, name]) => name)).toEqual(Object.keys(untaken))
+    lines.push(`${id.padEnd(16)} ${coverage.said()}, paths ${paths}`)
+    expect(coverage.missing()).toEqual({ states: [], transitions: Object.keys(untaken) })
   })
 })
 

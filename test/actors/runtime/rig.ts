@@ -30,6 +30,8 @@ interface StartOptions {
 
 /** Hosts of one service with one lane on twins, in virtual time: nothing happens but in `pass`. */
 export class Rig {
+  /** What every clock on a wall shows, ms, while leases and waiting go on in virtual time; null: both are one. */
+  wallMs: number | null = null
   readonly time = new VirtualTime(START_MS)
   readonly store: MemoryStore
   readonly bus: MemoryBus
@@ -56,7 +58,12 @@ export class Rig {
   }
 
   async start({ release = 'r1', store = (own) => own, ...rest }: StartOptions = {}): Promise<Running> {
-    const process = new SimProcess(this.time, `00000000-0000-4000-8000-00000000000${++this.#processes}`, this.#definition.name, release)
+    const process = new SimProcess(
+      this.time,
+      `00000000-0000-4000-8000-${String(++this.#processes).padStart(12, '0')}`,
+      this.#definition.name,
+      release,
+    )
     const link = this.bus.connect()
     process.onDeath = () => link.crash()
     const host = new Host({
@@ -66,7 +73,7 @@ export class Rig {
       process: process.id,
       store: store(this.#heardBy(process)),
       bus: connected(link, process),
-      clock: process.clock,
+      clock: { ...process.clock, wallMs: () => this.wallMs ?? process.clock.wallMs() },
       log: this.#log(),
       meter: { count: () => {}, observe: () => {} },
       partitionOf: () => 0,
@@ -80,13 +87,17 @@ export class Rig {
   }
 
   /** A record for an actor: `event` is what it will be told. Positions count by themselves. */
-  put(key: string, event: object, { topic = 'norm.swap_demand', source = 'feed#1', incarnation = FEED, position }: PutOptions = {}): void {
+  put(
+    key: string,
+    event: object,
+    { topic = 'norm.swap_demand', source = 'feed#1', incarnation = FEED, position, eventId }: PutOptions = {},
+  ): void {
     const at = `${topic} ${source} ${incarnation}`
     const next = position ?? (this.#positions.get(at) ?? 0) + 1
     this.#positions.set(at, next)
     const headers = { 'unrip-source': source, 'unrip-incarnation': incarnation, 'unrip-position': String(next) }
     this.bus.write([
-      { topic, partition: 0, key, value: Buffer.from(JSON.stringify(envelope(topic, key, event, `${at} ${next}`))), headers },
+      { topic, partition: 0, key, value: Buffer.from(JSON.stringify(envelope(topic, key, event, eventId ?? `${at} ${next}`))), headers },
     ])
   }
 
@@ -124,7 +135,12 @@ export class Rig {
         ? call
         : (...args: unknown[]) => process.hears((call as (...a: unknown[]) => Promise<unknown>)(...args), name),
     ])
-    return Object.fromEntries(heard) as unknown as LaneStore
+    const own = Object.fromEntries(heard) as unknown as LaneStore
+    const renew: LaneStore['renew'] = async (...args) => {
+      const renewal = await own.renew(...args)
+      return this.wallMs === null ? renewal : { ...renewal, nowMs: this.wallMs }
+    }
+    return { ...own, renew }
   }
 
   #log(): Log {
@@ -138,6 +154,8 @@ interface PutOptions {
   readonly source?: string
   readonly incarnation?: string
   readonly position?: number
+  /** becomes the turn's cause; default: where it stands */
+  readonly eventId?: string
 }
 
 const envelope = (topic: string, quote_id: string, event: object, event_id: string): object => {
