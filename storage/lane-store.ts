@@ -1,6 +1,6 @@
 import { commitBatch } from './batches.ts'
 import { insertOrder, onOrder, openOrders, orderAnswers } from './orders.ts'
-import { deregister, ensureDays, register, reincarnate, release, renew, serviceLanes, sweep, take } from './ownership.ts'
+import { deregister, ensureDays, register, reincarnate, release, renew, serviceLanes, sweep, sweepMarks, take } from './ownership.ts'
 import { loadActors, nextTimers, recoverLane } from './recovery.ts'
 import { ControlSession, Sessions } from './session.ts'
 import type { StoreLog } from './session.ts'
@@ -48,6 +48,7 @@ export const laneStore = (options: LaneStoreOptions) => {
     lanes: serviceLanes.bind(null, sessions),
     reincarnate: reincarnate.bind(null, sessions),
     sweep: sweep.bind(null, sessions),
+    sweepMarks: sweepMarks.bind(null, sessions),
     close: async () => {
       await Promise.all([sessions.close(), control.close()])
     },

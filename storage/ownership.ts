@@ -64,6 +64,15 @@ export const sweep = async (sessions: Sessions, service: string, beforeMs: numbe
   return row?.gone ?? 0
 }
 
+/** Removes marks that no record can come for any more; `low`: where each topic's log starts. */
+export const sweepMarks = (
+  sessions: Sessions,
+  service: string,
+  lane: number,
+  low: Readonly<Record<string, number>>,
+): Promise<{ topic: string; source: string; incarnation: string }[]> =>
+  sessions.query(SWEEP_MARKS, [service, lane, Object.keys(low), Object.values(low)], `lane ${service}/${lane}: sweep marks`)
+
 /** Makes the partitions of the days ahead; how many were missing. */
 export const ensureDays = async (sessions: Sessions): Promise<number> => {
   const [row] = await sessions.query<{ made: number }>(ENSURE_DAYS, [], 'make the days ahead')
@@ -81,4 +90,5 @@ const RELEASE: Statement = { name: 'release', text: 'SELECT unrip.release_lane($
 const LANES: Statement = { name: 'lanes', text: 'SELECT unrip.service_lanes($1, $2) AS lanes' }
 const REINCARNATE: Statement = { name: 'reincarnate', text: 'SELECT unrip.reincarnate($1, $2, $3)' }
 const SWEEP: Statement = { name: 'sweep', text: 'SELECT unrip.sweep($1, $2, $3) AS gone' }
+const SWEEP_MARKS: Statement = { name: 'sweep_marks', text: 'SELECT topic, source, incarnation FROM unrip.sweep_marks($1, $2, $3, $4)' }
 const ENSURE_DAYS: Statement = { name: 'ensure_days', text: 'SELECT unrip.ensure_days() AS made' }

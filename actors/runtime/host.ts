@@ -269,8 +269,11 @@ export class Host {
   #sweepLater(): void {
     const { clock, store, definition, log } = this.#options
     this.#cancelSweep = clock.after(SWEEP_EVERY_MS, () => {
-      store
-        .sweep(this.service, clock.wallMs() - definition.retainEndedMs, SWEEP_ROWS)
+      const sweepAll = async (): Promise<void> => {
+        await store.sweep(this.service, clock.wallMs() - definition.retainEndedMs, SWEEP_ROWS)
+        for (const lane of this.#lanes.values()) await lane.sweepMarks()
+      }
+      sweepAll()
         .catch((error: unknown) => log.warn({ event: 'store.not_swept' }, textOf(error)))
         .finally(() => this.draining || this.#sweepLater())
     })

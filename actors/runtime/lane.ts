@@ -193,6 +193,14 @@ export class Lane {
     this.#wakeUp()
   }
 
+  /** Marks that no record can come for any more go, from the store and from memory. */
+  async sweepMarks(): Promise<void> {
+    const { store, service, reader } = this.#options
+    const low = Object.fromEntries((await reader.ends(this.lane)).map(({ topic, low: start }) => [topic, start]))
+    if (!this.#isOpen()) return
+    for (const mark of await store.sweepMarks(service, this.lane, low)) this.#now.memory.marks.forget(mark)
+  }
+
   gap(topic: string, expected: number, found: number): void {
     const since_ms = this.#options.clock.wallMs()
     this.#inputs.halt({

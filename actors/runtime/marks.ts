@@ -47,6 +47,12 @@ export class Marks {
     return rows
   }
 
+  /** No record can come for it any more. What M3 remembers of its source stays. */
+  forget({ topic, source, incarnation }: Pick<MarkRow, 'topic' | 'source' | 'incarnation'>): void {
+    const known = this.#topics.get(topic)
+    if (this.#rows.delete(keyOf(topic, source, incarnation)) && known) known.count--
+  }
+
   describe(): Record<string, { count: number; moved_ms: number | null }> {
     return Object.fromEntries([...this.#topics].map(([topic, known]) => [topic, { ...known }]))
   }

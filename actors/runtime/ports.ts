@@ -260,6 +260,15 @@ export interface LaneStore {
   reincarnate(service: string, lane: number, incarnation: string): Promise<void>
   /** Removes actors, effects and answered orders that ended before; at most `limit` of each. How many went. */
   sweep(service: string, beforeMs: number, limit: number): Promise<number>
+  /**
+   * Removes the lane's marks that no record can come for any more, and answers them: their last offset is below the log's start (`low`
+   * by topic), and a lane source has a newer incarnation, or the process is gone.
+   */
+  sweepMarks(
+    service: string,
+    lane: number,
+    low: Readonly<Record<string, number>>,
+  ): Promise<{ topic: string; source: string; incarnation: string }[]>
   /** Open order rows of a lane, oldest first. */
   orders(service: string, lane: number): Promise<OrderRow[]>
   /** Writes an order and one row for every lane of the service (or one lane). */

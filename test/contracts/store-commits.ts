@@ -118,6 +118,36 @@ export const commitContract = (given: GivenStore): void => {
       expect(recovered.outbox.map(({ batch, blob }) => [batch, textOf(blob)])).toEqual([[second.batch, 'blob 2']])
     })
 
+    test('keeps the marks that a record can still come for, and no others', async () => {
+      const owner = await given.own(2)
+      const [older, newer] = ['019b0000-0000-7000-8000-000000000001', '019b0000-0001-7000-8000-000000000002']
+      const mark = (source: string, incarnation: string, atOffset: number, topic = 'norm.swap_demand') => ({
+        topic,
+        source,
+        incarnation,
+        position: 1,
+        atOffset,
+        jump: false,
+      })
+      const gone = randomUUID()
+      const over = [mark('other/0', older, 9), mark(`feed#${gone}`, older, 9)]
+      const kept = [
+        mark('other/0', newer, 9),
+        mark('other/1', older, 10),
+        mark('other/1', newer, 12),
+        mark(`feed#${owner.process}`, older, 9),
+        mark(`feed#${gone}`, newer, 10),
+        mark('other/0', older, 0, 'exec.trade_result'),
+      ]
+      await owner.commitNext({ marks: [...over, ...kept] })
+      const names = ({ topic, source, incarnation }: { topic: string; source: string; incarnation: string }) =>
+        `${topic} ${source} ${incarnation}`
+      const swept = await given.store.sweepMarks(KEYED, 2, { 'norm.swap_demand': 10 })
+      expect(swept.map(names).toSorted()).toEqual(over.map(names).toSorted())
+      const { marks } = await given.store.recover(KEYED, 2, owner.epoch, 10)
+      expect(marks.map(names).toSorted()).toEqual(kept.map(names).toSorted())
+    })
+
     test('leaves a halt as it is unless it says otherwise', async () => {
       const owner = await given.own(1)
       const halted = { topic: null, code: 'test', detail: 'test', since_ms: 1 }

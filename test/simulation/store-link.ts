@@ -69,6 +69,7 @@ export const storeLink = (
     reincarnate: call('reincarnate', store.reincarnate),
     lanes: call('lanes', store.lanes),
     sweep: call('sweep', store.sweep),
+    sweepMarks: call('sweepMarks', store.sweepMarks),
     onOrder: (service, callback) =>
       store.onOrder(service, () => {
         if (random.chance(0.2) || weather.databaseDown) return

@@ -1,4 +1,4 @@
-import type { Batch, Clock, LaneStore, ProcessRow, Renewal } from '#actors/runtime/ports.ts'
+import type { Batch, Clock, LaneStore, MarkRow, ProcessRow, Renewal } from '#actors/runtime/ports.ts'
 import type { HistoryRow } from '#machines/contracts/history-row.ts'
 import { StoreError } from '#storage/errors.ts'
 import { assertStorable } from './store-data.ts'
@@ -314,6 +314,17 @@ export const memoryStore = (options: { clock: Clock; lanes?: number; remembersMs
           }
       return gone
     },
+    async sweepMarks(service, lane, low) {
+      const { marks } = laneOf(service, lane)
+      const isOver = ({ topic, source, incarnation }: MarkRow): boolean => {
+        const [, process] = source.split('#')
+        if (process !== undefined) return !db.processes.has(process)
+        return [...marks.values()].some((mark) => mark.topic === topic && mark.source === source && mark.incarnation > incarnation)
+      }
+      const over = [...marks].filter(([, mark]) => mark.atOffset < (low[mark.topic] ?? 0) && isOver(mark))
+      for (const [key] of over) put(marks, key, undefined)
+      return over.map(([, { topic, source, incarnation }]) => ({ topic, source, incarnation }))
+    },
     async reincarnate(service, lane, incarnation) {
       if (laneOf(service, lane).incarnation === incarnation) reincarnateAll()
     },
@@ -350,6 +361,7 @@ const withSteps = (store: MemoryStore): MemoryStore => {
     orderAnswers: around('orderAnswers', store.orderAnswers, ofService),
     onOrder: around('onOrder', store.onOrder, ofService),
     sweep: around('sweep', store.sweep, ofService),
+    sweepMarks: around('sweepMarks', store.sweepMarks, ofLane),
     reincarnate: around('reincarnate', store.reincarnate, ofLane),
     lanes: around('lanes', store.lanes, ofService),
   })

@@ -69,5 +69,7 @@ describe('marks', () => {
     marks.take('t', 's/0', OLD, 2, 1, NOW)
     marks.take('t', 's/1', NEW, 1, 2, NOW + 5)
     expect(marks.describe()).toEqual({ t: { count: 2, moved_ms: NOW + 5 } })
+    marks.forget({ topic: 't', source: 's/0', incarnation: OLD })
+    expect(marks.describe()).toEqual({ t: { count: 1, moved_ms: NOW + 5 } })
   })
 })
