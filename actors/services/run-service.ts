@@ -6,7 +6,7 @@ import type { LaneView } from '#actors/runtime/lane-options.ts'
 import type { Meter, StoreFence } from '#actors/runtime/ports.ts'
 import type { CommonEnv } from '#actors/runtime/service-env.ts'
 import { systemClock } from '#actors/runtime/system-clock.ts'
-import type { ActorKind, ServiceDefinition, Tables } from '#actors/runtime/service.ts'
+import type { ServiceDefinition, Tables } from '#actors/runtime/service.ts'
 import { kafkaBus } from '#bus/kafka.ts'
 import { partitionOf } from '#bus/murmur2.ts'
 import type { Blocked } from '#control/host-view.ts'
@@ -16,11 +16,11 @@ import type { Logger } from '#control/telemetry/log.ts'
 import { makeRegistry, metrics } from '#control/telemetry/metrics.ts'
 import { isSecretName } from '#control/telemetry/redact.ts'
 import { Secret } from '#control/telemetry/secret.ts'
-import { lifecycleMachine } from '#machines/lifecycle/machine.ts'
 import type { Address } from '#machines/contracts/stamp.ts'
 import { laneStore } from '#storage/lane-store.ts'
 import type { StoreReads } from '#storage/reads.ts'
 import { hostView } from './host-view.ts'
+import { withLifecycle } from './lifecycle-kind.ts'
 import { tellRecords } from './record-lines.ts'
 import type { RecordLines } from './record-lines.ts'
 import { watchState } from './state-watch.ts'
@@ -86,8 +86,6 @@ export interface Section {
 
 type CommonValues = z.infer<z.ZodObject<typeof CommonEnv>>
 
-const LIFECYCLE_KIND: ActorKind = { machine: lifecycleMachine, version: 1, input: () => ({ of: 'lane' }) }
-
 /**
  * Runs one service as this process: reads its environment once, wires store, bus, control and host, and ends with an exit code.
  * An unusable environment is one line on stderr and exit 1; a drained end is exit 0.
@@ -139,7 +137,7 @@ export const runService = async <E extends CommonValues>(options: {
   let ending: Promise<void> | null = null
   try {
     const service = await options.build(env, context)
-    const definition = { ...service.definition, kinds: { lifecycle: LIFECYCLE_KIND, ...service.definition.kinds } }
+    const definition = withLifecycle(service.definition)
     let url = ''
     host = new Host({
       definition,
