@@ -4,9 +4,10 @@
  */
 import { createServer, connect } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
+import { setTimeout as after } from 'node:timers/promises'
 
-/** Decides what becomes of bytes on their way; `cut` also drops these bytes. */
-export type Verdict = 'pass' | 'cut' | 'stall'
+/** Decides what becomes of bytes on their way. `cut` drops them with the connection, `last` lets them through and cuts then. */
+export type Verdict = 'pass' | 'cut' | 'last' | 'stall'
 
 export interface Passing {
   /** of this connection, from 0 */
@@ -27,6 +28,11 @@ export interface TcpProxy {
   accept(): void
   /** On the connections that are open now nothing passes any more in either direction; the ends do not learn of it. */
   stall(): void
+  /** Nothing passes, on new connections neither, until release(): then everything goes on where it was. */
+  hold(): void
+  release(): void
+  /** ms that bytes take in each direction; default 0 */
+  delayMs: number
   cutAll(): void
   /** connections ever opened, and refused */
   readonly connections: number
@@ -44,15 +50,18 @@ export const tcpProxy = async (target: { host: string; port: number }): Promise<
   let refusing = false
   let connections = 0
   let refused = 0
+  let held = false
 
   const pass = (from: Socket, to: Socket, pair: Pair, decide: (passing: Omit<Passing, 'connection'>) => Verdict): void => {
     let before = 0
+    const deliver = inTime((bytes) => to.write(bytes))
     from.on('data', (bytes: Buffer) => {
       const verdict = decide({ bytes, before })
       before += bytes.length
       if (verdict === 'cut') cut(pair)
       else if (verdict === 'stall') from.pause()
-      else to.write(bytes)
+      else deliver(bytes)
+      if (verdict === 'last') cutAfterLast(pair)
     })
     from.on('error', () => cut(pair))
     from.on('close', () => cut(pair))
@@ -61,6 +70,27 @@ export const tcpProxy = async (target: { host: string; port: number }): Promise<
     pairs.delete(pair)
     pair.client.resetAndDestroy()
     pair.server.destroy()
+  }
+  const cutAfterLast = (pair: Pair): void => {
+    pairs.delete(pair)
+    pair.server.end()
+    pair.client.resetAndDestroy()
+  }
+  /** In their order, each `delayMs` after it came. */
+  const inTime = (write: (bytes: Buffer) => void): ((bytes: Buffer) => void) => {
+    let waiting = 0
+    let last = Promise.resolve()
+    return (bytes) => {
+      if (waiting === 0 && proxy.delayMs === 0) return write(bytes)
+      const dueMs = performance.now() + proxy.delayMs
+      waiting += 1
+      last = last
+        .then(() => after(Math.max(0, dueMs - performance.now())))
+        .then(() => {
+          waiting -= 1
+          write(bytes)
+        })
+    }
   }
   const listener = createServer((client) => {
     if (refusing) {
@@ -75,6 +105,7 @@ export const tcpProxy = async (target: { host: string; port: number }): Promise<
     pairs.add(pair)
     pass(client, pair.server, pair, (passing) => proxy.toServer({ connection, ...passing }))
     pass(pair.server, client, pair, (passing) => proxy.toClient({ connection, ...passing }))
+    if (held) for (const socket of [pair.client, pair.server]) socket.pause()
   })
   await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
 
@@ -92,6 +123,15 @@ export const tcpProxy = async (target: { host: string; port: number }): Promise<
     stall: () => {
       for (const { client, server } of pairs) for (const socket of [client, server]) socket.pause()
     },
+    hold: () => {
+      held = true
+      proxy.stall()
+    },
+    release: () => {
+      held = false
+      for (const { client, server } of pairs) for (const socket of [client, server]) socket.resume()
+    },
+    delayMs: 0,
     cutAll: () => {
       for (const pair of pairs) cut(pair)
     },

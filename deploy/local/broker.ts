@@ -32,11 +32,15 @@ export type Broker = {
   onDeath(listener: (exit: Exit) => void): void
 }
 
+export type ProxiedListener = { readonly port: number; readonly advertised: number }
+
 export type BrokerOptions = {
   readonly dataDir: string
   readonly log: LogLine
   /** default: the port of the last start in this directory, else a free one */
   readonly port?: number
+  /** A second listener on `port`, whose clients are told `advertised` instead: the port of a proxy in between. */
+  readonly proxied?: ProxiedListener
   /** default: use the class archive */
   readonly jvmFlags?: readonly string[]
 }
@@ -50,6 +54,7 @@ export const startBroker = async ({
   dataDir,
   log,
   port,
+  proxied,
   jvmFlags = [`-XX:SharedArchiveFile=${archiveFile}`],
 }: BrokerOptions): Promise<Broker> => {
   const dir = resolve(dataDir, 'kafka')
@@ -58,7 +63,7 @@ export const startBroker = async ({
   mkdirSync(dir, { recursive: true })
   await waitForLeftover(pidFile, dir)
   const ports = await choosePorts(dir, port)
-  writeProperties(dir, ports)
+  writeProperties(dir, ports, proxied)
   const deathListeners: ((exit: Exit) => void)[] = []
   let child: Child
   let expected = false
@@ -112,16 +117,17 @@ const choosePorts = async (dir: string, port: number | undefined): Promise<Ports
 }
 
 /** Server properties and meta.properties. Written by hand, the latter saves the 0.9 to 1.7 s of Kafka's format tool. */
-const writeProperties = (dir: string, { port, controller }: Ports): void => {
+const writeProperties = (dir: string, { port, controller }: Ports, proxied: ProxiedListener | undefined): void => {
   const data = join(dir, 'data')
+  const second = (at: 'port' | 'advertised'): string => (proxied === undefined ? '' : `,PROXIED://127.0.0.1:${proxied[at]}`)
   const properties = {
     'process.roles': 'broker,controller',
     'node.id': 1,
     'controller.quorum.voters': `1@127.0.0.1:${controller}`,
-    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controller}`,
-    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controller}${second('port')}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}${second('advertised')}`,
     'controller.listener.names': 'CONTROLLER',
-    'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
+    'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT',
     'log.dirs': data,
     'auto.create.topics.enable': false,
     'offsets.topic.replication.factor': 1,

@@ -7,9 +7,10 @@ import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as after } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { Client } from 'pg'
+import { Pool } from 'pg'
 import { z } from 'zod'
 import type { ServiceName } from '#deploy/local/services.ts'
+import { unwatch, watch } from '#deploy/local/watchdog.ts'
 import { controlAt } from './control.ts'
 import type { Control } from './control.ts'
 import { processesWith } from './processes.ts'
@@ -41,6 +42,8 @@ export interface Options {
   readonly env?: Readonly<Record<string, string>>
   /** false: the topics are not read along; a bench has no CPU for it */
   readonly follow?: boolean
+  /** where broker and database are looked at; default: as `npm start` says. Something may stand between them and the services */
+  readonly seenAt?: { readonly brokers: string; readonly database: string }
 }
 
 export interface Ended {
@@ -92,9 +95,10 @@ export const deploy = async (options: Options = {}): Promise<Deployment> => {
     throw error
   })
   const readyAfterMs = performance.now() - began
-  const db = new Client({ connectionString: ready.database })
-  db.on('error', () => undefined) // it goes away when the deployment does; a query under way tells
-  const [topics] = await Promise.all([options.follow === false ? noTopicLog : openTopicLog(ready.kafka), db.connect()])
+  const { brokers, database } = options.seenAt ?? { brokers: ready.kafka, database: ready.database }
+  const db = new Pool({ connectionString: database, max: 2, connectionTimeoutMillis: 5_000 })
+  db.on('error', () => undefined) // it goes away when the database does; a query under way tells
+  const topics = options.follow === false ? noTopicLog : await openTopicLog(brokers)
   const pids = new Map(Object.entries(ready.services).map(([name, { pid }]) => [name, pid]))
   run.onLine((line) => {
     if (line.event === 'service') pids.set(String(line['name']), Number(line['pid']))
@@ -148,8 +152,12 @@ const spawnStart = ({ dataDir, args = [], env = {} }: Options) => {
   const child = spawn(process.execPath, [join(root, 'deploy/local/start.ts'), '--json', ...args], {
     cwd: root,
     env: { ...ownEnvironment(), CONTROL_BASE_PORT: '0', ...(dataDir === undefined ? {} : { DATA_DIR: dataDir }), ...env, UNRIP_TEST: mark },
+    // Ctrl-C in a terminal is for whoever runs this; and it ends with us.
+    detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  const { pid } = child
+  if (pid !== undefined) watch(pid, 'SIGINT')
   const lines: Line[] = []
   const listeners: ((line: Line) => void)[] = []
   let stderr = ''
@@ -159,7 +167,12 @@ const spawnStart = ({ dataDir, args = [], env = {} }: Options) => {
     lines.push(line)
     for (const listener of listeners) listener(line)
   })
-  const exit = new Promise<number | NodeJS.Signals | null>((resolve) => child.once('close', (code, signal) => resolve(code ?? signal)))
+  const exit = new Promise<number | NodeJS.Signals | null>((resolve) =>
+    child.once('close', (code, signal) => {
+      if (pid !== undefined) unwatch(pid)
+      resolve(code ?? signal)
+    }),
+  )
   const ended = exit.then(async (code): Promise<Ended> => {
     const left = await untilGone([mark, ...(dataDir === undefined ? [] : [dataDir])])
     if (left.length > 0)

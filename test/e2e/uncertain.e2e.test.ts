@@ -204,7 +204,7 @@ test('a stale inventory raises its alert and blocks decisions with INVENTORY_STA
 })
 
 test('after all that: no violation, one true final result for every answered quote, and the chain of each in the tables', async () => {
-  await untilAllEnded(second)
+  expect(await untilAllEnded(second)).toEqual([])
   const { violations, answered } = await second.venues.report()
   expect(violations).toEqual([])
   const ids = new Set(
