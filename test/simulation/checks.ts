@@ -117,7 +117,7 @@ export class Watcher {
     this.#checkPositions()
     for (const service of SERVICES) {
       const process = [...this.#processes.values()].find((one) => one.service === service)!
-      const definition = definitionOf(service, process, venue, { resends: false })
+      const definition = definitionOf(service, process, venue)
       for (const lane of this.#lanesOf(service)) for (const wrong of replay(lane, definition)) this.violated(`I5 ${wrong}`)
     }
     const books = new Books({ store, bus, venue, lanes, orders: this.#orders, unreadable })

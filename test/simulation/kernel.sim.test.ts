@@ -1,13 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { MUTANTS } from './mutants.ts'
-import { KNOWN_SEEDS, MUTANT_SEEDS } from './seeds.ts'
+import { KNOWN_SEEDS } from './seeds.ts'
 import { run } from './world.ts'
 
 const STEPS = 300
 const FRESH_SEEDS = Array.from({ length: 60 }, (_, index) => 5_000 + index)
 
 /** What to type to see it again. */
-const again = (seed: number): string => `node test/simulation/run.ts --seed ${seed} --runs 1 --steps ${STEPS} --verbose`
+const again = (seed: number): string => `npm run sim -- --seed ${seed} --runs 1 --steps ${STEPS}`
 
 describe('the kernel in a world where everything fails', () => {
   it.each(KNOWN_SEEDS)('is right in the world of seed %i, which was wrong once', async (seed) => {
@@ -30,14 +29,5 @@ describe('the kernel in a world where everything fails', () => {
     const { counts } = await run({ seed: 1, steps: STEPS })
     for (const what of ['demands', 'commands', 'sends', 'settled', 'crashes', 'freezes', 'orders'])
       expect(counts[what], what).toBeGreaterThan(0)
-  })
-})
-
-describe('the checkers', () => {
-  it.each(MUTANTS)('find out a world that %s', async (mutant) => {
-    const found: string[] = []
-    for (let seed = MUTANT_SEEDS[mutant]; found.length === 0 && seed < MUTANT_SEEDS[mutant] + 5; seed++)
-      found.push(...(await run({ seed, steps: STEPS, mutant })).violations)
-    expect(found).not.toEqual([])
   })
 })

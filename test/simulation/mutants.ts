@@ -1,39 +1,280 @@
-import type { Batch, LaneStore, MessageBus } from '#actors/runtime/ports.ts'
-import type { StoredLane } from '../twins/store-lane.ts'
-import type { MemoryStore } from '../twins/store.ts'
-import type { Random } from './random.ts'
-
-/** Worlds that are wrong on purpose: a checker that lets one of them pass checks nothing. */
-export const MUTANTS = ['no fence', 'resends', 'forgets marks', 'forgets timers', 'loses acknowledged', 'forgets effects'] as const
-export type Mutant = (typeof MUTANTS)[number]
-
-export const mutatedStore = (store: MemoryStore, mutant: Mutant | null): LaneStore => {
-  const connection = store.connect()
-  switch (mutant) {
-    case 'no fence':
-      return { ...connection, commit: (service, batch) => connection.commit(service, unfenced(batch, store.lane(service, batch.lane))) }
-    case 'forgets marks':
-      return { ...connection, commit: (service, batch) => connection.commit(service, { ...batch, marks: [] }) }
-    case 'forgets timers':
-      return { ...connection, commit: (service, batch) => connection.commit(service, { ...batch, timersSet: [] }) }
-    case 'forgets effects':
-      return { ...connection, take: async (...args) => withoutEffects(await connection.take(...args)) }
-    default:
-      return connection
-  }
+/** An edit of the source that breaks one promise; the checkers have to find it out. */
+export interface Mutant {
+  readonly name: string
+  /** what no longer holds */
+  readonly breaks: string
+  readonly file: string
+  /** exactly once in that file */
+  readonly from: string
+  /** `$&` stands for `from` */
+  readonly to: string
 }
 
-/** Whatever comes is next. */
-const unfenced = (batch: Batch, { epoch, batch: last, turn }: StoredLane): Batch => ({
-  ...batch,
-  epoch,
-  batch: last + 1,
-  turn: turn + batch.journal.length,
-})
+const LANE = 'actors/runtime/lane.ts'
+const EFFECTS = 'actors/runtime/effects.ts'
+const TURNS = 'actors/runtime/turns.ts'
+const GATE = 'actors/runtime/gate.ts'
+const MARKS = 'actors/runtime/marks.ts'
+const OUTBOX = 'actors/runtime/outbox.ts'
+const TAKING = 'actors/runtime/taking.ts'
+/** The twins stand for `commit_batch` and `take`: what they check is what PostgreSQL checks. */
+const STORE = 'test/twins/store.ts'
+const STORED_LANE = 'test/twins/store-lane.ts'
 
-const withoutEffects = (recovered: Awaited<ReturnType<LaneStore['take']>>): typeof recovered => recovered && { ...recovered, effects: [] }
+/** Worlds that are wrong on purpose: a checker that lets one of them pass checks nothing. */
+export const MUTANTS: readonly Mutant[] = [
+  // --- ownership and commit (I2) ---
+  {
+    name: 'fence removed',
+    breaks: 'storage refuses a batch from an older epoch',
+    file: STORE,
+    from: `if (row.epoch !== batch.epoch || row.owner === null) throw stale(service, batch.lane, batch.epoch, row)`,
+    to: '',
+  },
+  {
+    name: 'takeover keeps the epoch',
+    breaks: 'a takeover raises the epoch, so that the owner before is fenced out',
+    file: STORE,
+    from: 'epoch: row.epoch + 1',
+    to: 'epoch: Math.max(1, row.epoch)',
+  },
+  {
+    name: 'batch number used again',
+    breaks: 'in doubt the identical batch is sent again, never another under its number',
+    file: LANE,
+    from: `case 'unknown':`,
+    to: `case 'unknown': return this.#refusedFor(draft, textOf(error))`,
+  },
+  {
+    name: 'refused memory kept',
+    breaks: 'what a refused batch has left in memory is thrown away',
+    file: LANE,
+    from: 'this.#now.memory = { ...remember(recovered, this.#options, this.#fixed), halted }',
+    to: 'this.#now.memory = { ...remember(recovered, this.#options, this.#fixed), halted, cache: this.#now.memory.cache }',
+  },
+  {
+    name: 'refused batch dropped',
+    breaks: 'the events of a refused batch return',
+    file: LANE,
+    from: 'draft instanceof Draft ? draft.items : []',
+    to: '[] as Item[]',
+  },
+  {
+    name: 'cache outlives the lane',
+    breaks: 'a lane that comes back to a process is read from storage, not from what the process remembers',
+    file: LANE,
+    from: 'const memory = { ...remember(recovered, options, this.#fixed), halted: start.halted }',
+    to: `const memory = { ...remember(recovered, options, this.#fixed), halted: start.halted }
+    const kept = (options.machines as { kept?: Map<number, object> }).kept ??= new Map()
+    if (kept.has(this.lane)) memory.cache = kept.get(this.lane)
+    else kept.set(this.lane, memory.cache)`,
+  },
+  {
+    name: 'unwritten actors leave memory',
+    breaks: 'what a batch in flight has touched stays in memory until it is stored',
+    file: 'actors/runtime/snapshot-cache.ts',
+    from: `  changed(address: string, actor: CachedActor): void {
+    this.#pinned.set(address, actor)`,
+    to: `  changed(address: string, actor: CachedActor): void {
+    this.loaded(address, actor)`,
+  },
 
-export const mutatedBus = (bus: MessageBus, mutant: Mutant | null, random: Random): MessageBus =>
-  mutant === 'loses acknowledged'
-    ? { ...bus, send: (records) => bus.send(random.chance(0.05) && records.length > 1 ? records.slice(1) : records) }
-    : bus
+  // --- exactly once between hosts (I6) ---
+  {
+    name: 'mark not checked',
+    breaks: 'a position at or below the mark is a repeat and is dropped',
+    file: MARKS,
+    from: `if (position <= row.position) return { verdict: 'repeat' }`,
+    to: `if (position <= row.position) return { verdict: 'take' }`,
+  },
+  {
+    name: 'marks per source only',
+    breaks: 'each topic has a mark of its own: they are fetched independently and overtake one another',
+    file: MARKS,
+    from: 'string => `${topic}\\n${source}\\n${incarnation}`',
+    to: 'string => (topic ? `${source}\\n${incarnation}` : ``)',
+  },
+  {
+    name: 'marks not stored',
+    breaks: 'marks are written in the transaction of the turns that they stand for',
+    file: STORED_LANE,
+    from: 'for (const mark of batch.marks)',
+    to: 'for (const mark of batch.marks.slice(0, 0))',
+  },
+  {
+    name: 'positions not stored',
+    breaks: 'a successor goes on counting where its predecessor stopped',
+    file: 'actors/runtime/memory.ts',
+    from: '.filter(({ incarnation }) => incarnation === lane.incarnation)',
+    to: '.filter(() => false)',
+  },
+  {
+    name: 'position skipped',
+    breaks: 'positions are dense',
+    file: TURNS,
+    from: 'const position = (this.#memory.positions.get(at) ?? 0) + 1',
+    to: 'const position = (this.#memory.positions.get(at) ?? 0) + (this.#memory.turn % 37 === 0 ? 2 : 1)',
+  },
+  {
+    name: 'outbox released before commit',
+    breaks: 'nothing of a batch leaves before its commit',
+    file: LANE,
+    from: 'const begun = clock.monotonicMs()',
+    to: 'this.#outbox.add(draft.batch, this.#now.memory.incarnation, draft.emitted.splice(0))\n    $&',
+  },
+  {
+    name: 'published before acknowledged',
+    breaks: 'a batch counts as published when every partition has answered',
+    file: OUTBOX,
+    from: 'const batches = this.#queue.splice(0)',
+    to: '$&\n      this.published = batches.at(-1)!.batch',
+  },
+  {
+    name: 'unanswered counts as published',
+    breaks: 'what was not acknowledged is sent again',
+    file: OUTBOX,
+    from: `repeatedly(this.#log, tries)({ event: 'outbox.repeat'`,
+    to: 'if (tries) return\n        $&',
+  },
+  {
+    name: 'retry leaves some out',
+    breaks: 'a retry is the identical list: a send that fails may have been written in part',
+    file: OUTBOX,
+    from: `repeatedly(this.#log, tries)({ event: 'outbox.repeat'`,
+    to: 'records = records.slice(1)\n        $&',
+  },
+  {
+    name: 'two sends under way',
+    breaks: 'a lane has one send under way',
+    file: OUTBOX,
+    from: 'this.#sending ??= this.#run()',
+    to: 'this.#sending = this.#run()',
+  },
+  {
+    name: 'unpublished outbox forgotten',
+    breaks: 'a takeover publishes what its predecessor had committed and not published',
+    file: LANE,
+    from: 'for (const row of recovered.outbox)',
+    to: 'for (const row of recovered.outbox.slice(0, 0))',
+  },
+  {
+    name: 'offsets told before the turn is stored',
+    breaks: 'Kafka is told an offset only after the transaction that holds it',
+    file: TAKING,
+    from: 'draft.inputs.set(record.topic, moved)',
+    to: '$&\n    this.#options.reader.commit(record.partition, { [record.topic]: moved.next })',
+  },
+
+  // --- effects (I1) ---
+  {
+    name: 'effect run again blindly after a takeover',
+    breaks: 'a successor asks the oracle about what may have been sent; it never sends again',
+    file: EFFECTS,
+    from: `if (row.state === 'pending') this.#tell(open, 'uncertain'`,
+    to: `if (row.state === 'pending') return this.#run(open, this.#send(open))\n    $&`,
+  },
+  {
+    name: 'open effects forgotten at a takeover',
+    breaks: 'a successor takes up what its predecessor had under way',
+    file: STORED_LANE,
+    from: `effects: [...row.effects.values()].filter(`,
+    to: `effects: [...row.effects.values()].slice(0, 0).filter(`,
+  },
+  {
+    name: 'read not taken up again',
+    breaks: 'an idempotent effect runs again after a crash',
+    file: EFFECTS,
+    from: `if (row.mode === 'idempotent') return this.#startRead(open)`,
+    to: `if (row.mode === 'idempotent') return`,
+  },
+  {
+    name: 'sent before commit',
+    breaks: 'nothing is sent before its row is committed',
+    file: LANE,
+    from: 'const begun = clock.monotonicMs()',
+    to: `for (const row of draft.effects.values()) if (row.state === 'pending') this.#effects.start(row)\n    $&`,
+  },
+  {
+    name: 'oracle believed too early',
+    breaks: 'the oracle’s "never" is final only when read at a block later than not_after',
+    file: EFFECTS,
+    from: `row.notAfterMs !== null && as_of_ms > row.notAfterMs`,
+    to: `row.notAfterMs !== null`,
+  },
+  {
+    name: 'silence taken for not sent',
+    breaks: 'no answer is uncertain, never "no"',
+    file: EFFECTS,
+    from: `if ('not_sent' in said) {`,
+    to: `if (!('not_sent' in said) && said.answered.kind === 'silence') return this.#notSent(open, 'silence')\n    $&`,
+  },
+  {
+    name: 'send gate ignored',
+    breaks: 'a process that is not armed sends nothing',
+    file: GATE,
+    from: `if (this.#options.definition.gate && (!this.armed || this.#shut || this.disagreement)) return 'disarmed'`,
+    to: '',
+  },
+  {
+    name: 'disarm waits for its commit',
+    breaks: 'a disarm shuts the gate of the process that hears it at once',
+    file: GATE,
+    from: 'this.#shut = by',
+    to: 'if (!by) this.#shut = by',
+  },
+  {
+    name: 'any arm opens the gate',
+    breaks: 'a shut gate opens by an arm that was given later, not by one that was on its way',
+    file: GATE,
+    from: `if (order.body.order !== 'arm' || !isLater) return`,
+    to: `if (order.body.order !== 'arm') return`,
+  },
+  {
+    name: 'arm survives a new release',
+    breaks: 'a fresh release starts disarmed',
+    file: 'machines/arm/machine.ts',
+    from: 'armed !== null && armed.release === release && armed.incarnation === incarnation',
+    to: 'armed !== null',
+  },
+
+  // --- timers ---
+  {
+    name: 'timers not stored',
+    breaks: 'timers outlive the process that set them',
+    file: STORED_LANE,
+    from: 'for (const timer of batch.timersSet)',
+    to: 'for (const timer of batch.timersSet.slice(0, 0))',
+  },
+  {
+    name: 'later timers forgotten',
+    breaks: 'timers beyond the window in memory are read when it is used up',
+    file: LANE,
+    from: 'timers.bring(rows, rows.length === timerWindow)',
+    to: 'timers.bring(rows, false)',
+  },
+
+  // --- nothing swallowed, same input same bytes, orders (I4, I5) ---
+  {
+    name: 'undone turn leaves its state',
+    breaks: 'a turn that is refused changes nothing',
+    file: TURNS,
+    from: `      const planned = this.#plan(draft, delivery, outputs)
+      this.#touch(draft, to, machine, turned.state, before)`,
+    to: `      this.#touch(draft, to, machine, turned.state, before)
+      const planned = this.#plan(draft, delivery, outputs)`,
+  },
+  {
+    name: 'journal without what was attached',
+    breaks: 'the journal holds all that a turn knew',
+    file: TURNS,
+    from: `{ ...stamped, attached: { $attached: at } }`,
+    to: `{ ...stamped, attached: undefined }`,
+  },
+  {
+    name: 'order carried out twice',
+    breaks: 'an order that is read once more while its commit is under way is one order',
+    file: 'actors/runtime/mailbox.ts',
+    from: 'else if (!this.#orderIds.has(item.order.id)) this.#orders.push(item)',
+    to: 'else this.#orders.push(item)',
+  },
+]

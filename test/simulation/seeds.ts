@@ -1,5 +1,3 @@
-import type { Mutant } from './mutants.ts'
-
 /** Worlds in which something was wrong once. What a seed does changes with the world's own code; that it must pass does not. */
 export const KNOWN_SEEDS: readonly number[] = [
   1, // a NUL in a source's name; orders refused for a broken connection
@@ -20,12 +18,40 @@ export const KNOWN_SEEDS: readonly number[] = [
   90, // storage declared lost by a process that had slept over its takeover
 ]
 
-/** The first of five seeds by which the checkers have found the mutant out. */
-export const MUTANT_SEEDS: Readonly<Record<Mutant, number>> = {
-  'no fence': 6,
-  resends: 1,
-  'forgets marks': 1,
-  'forgets timers': 1,
-  'loses acknowledged': 3,
-  'forgets effects': 1,
+/** Where each mutant was found out: what `npm run sim -- --find-seeds` writes. */
+export const MUTANT_SEEDS: Readonly<Record<string, number>> = {
+  'fence removed': 2,
+  'takeover keeps the epoch': 2,
+  'refused memory kept': 1,
+  'refused batch dropped': 1,
+  'batch number used again': 4,
+  'cache outlives the lane': 1,
+  'mark not checked': 1,
+  'marks per source only': 1,
+  'unwritten actors leave memory': 2,
+  'marks not stored': 1,
+  'positions not stored': 1,
+  'position skipped': 1,
+  'outbox released before commit': 6,
+  'published before acknowledged': 1,
+  'unanswered counts as published': 1,
+  'retry leaves some out': 1,
+  'two sends under way': 1,
+  'unpublished outbox forgotten': 1,
+  'offsets told before the turn is stored': 1,
+  'effect run again blindly after a takeover': 1,
+  'open effects forgotten at a takeover': 1,
+  'read not taken up again': 2,
+  'sent before commit': 1,
+  'oracle believed too early': 3,
+  'silence taken for not sent': 1,
+  'send gate ignored': 1,
+  'disarm waits for its commit': 1,
+  'any arm opens the gate': 7,
+  'arm survives a new release': 11,
+  'timers not stored': 1,
+  'later timers forgotten': 10,
+  'undone turn leaves its state': 1,
+  'journal without what was attached': 1,
+  'order carried out twice': 1,
 }

@@ -14,10 +14,10 @@ export const SERVICES = [STRATEGY, EXECUTOR, WATCH] as const
 
 const RETAIN_MS = 8 * 24 * 3_600_000
 
-/** What a process of a service runs. `resends`: a mutant whose oracle sends once more instead of asking. */
-export const definitionOf = (service: string, process: SimProcess, venue: Venue, { resends }: { resends: boolean }): ServiceDefinition => {
+/** What a process of a service runs. */
+export const definitionOf = (service: string, process: SimProcess, venue: Venue): ServiceDefinition => {
   if (service === STRATEGY) return strategy(process, venue)
-  return service === EXECUTOR ? executor(process, venue, resends) : watch
+  return service === EXECUTOR ? executor(process, venue) : watch
 }
 
 /** Some keys are such as PostgreSQL cannot hold: the batch is refused for its data. */
@@ -63,7 +63,7 @@ const strategy = (process: SimProcess, venue: Venue): ServiceDefinition => ({
   retainEndedMs: RETAIN_MS,
 })
 
-const executor = (process: SimProcess, venue: Venue, resends: boolean): ServiceDefinition => ({
+const executor = (process: SimProcess, venue: Venue): ServiceDefinition => ({
   name: EXECUTOR,
   lanes: 'keyed',
   kinds: {
@@ -91,7 +91,6 @@ const executor = (process: SimProcess, venue: Venue, resends: boolean): ServiceD
       },
       ask: async (params, context) => {
         const submission = { ...(params as Omit<Submission, 'effect'>), effect: context.effect }
-        if (resends) void venue.submit(submission, process)
         return venue.ask(submission, process)
       },
       askAfterMs: 300,

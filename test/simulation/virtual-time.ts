@@ -38,7 +38,7 @@ export class VirtualTime {
     return this.#nowMs
   }
 
-  /** The last label is what a failing run shows. */
+  /** @param label what a trace shows: who, and what */
   after(ms: number, label: string, run: () => void): () => void {
     const happening: Happening = { atMs: this.#nowMs + Math.max(0, ms), order: this.#order++, label, run, cancelled: false }
     let [low, high] = [0, this.#waiting.length]
@@ -80,10 +80,19 @@ export class VirtualTime {
   }
 
   note(text: string): void {
-    const line = `${(this.#nowMs - this.#startMs).toFixed(3)} ${text}`
+    const line = this.#line(text)
     this.#heard?.(line)
     this.#unhashed += `${line}\n`
     if (this.#unhashed.length > HASHED_AT_ONCE) this.#hash()
+  }
+
+  /** Says something to whoever hears; the trace's hash knows nothing of it. */
+  tell(text: string): void {
+    this.#heard?.(this.#line(text))
+  }
+
+  #line(text: string): string {
+    return `${(this.#nowMs - this.#startMs).toFixed(3)} ${text}`
   }
 
   #hash(): void {
