@@ -1,8 +1,9 @@
 import { fileURLToPath } from 'node:url'
 import { runner } from 'node-pg-migrate'
 import { Client } from 'pg'
+import { SERVICES } from '#machines/contracts/services.ts'
 import { StoreError } from './errors.ts'
-import { OPERATOR, SERVICES, ensureRoles, roleOf, setPasswords } from './roles.ts'
+import { OPERATOR, ensureRoles, roleOf, setPasswords } from './roles.ts'
 
 interface MigrateLog {
   info(fields: object, text: string): void

@@ -1,21 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import type { ClientBase } from 'pg'
-
-/** Every deployable that has a database role; its name is the role's, `-` written `_`, after `unrip_`. */
-export const SERVICES = [
-  'near-intents-ingest',
-  'market-reference-ingest',
-  'inventory-sync',
-  'liquidity-manager',
-  'strategy-engine',
-  'trade-executor',
-  'history-writer',
-  'alert-evaluator',
-] as const
+import { SERVICES } from '#machines/contracts/services.ts'
 
 /** Reads everything and writes nothing; for the command line. */
 export const OPERATOR = 'operator'
 
+/** A service's name is its role's, `-` written `_`, after `unrip_`. */
 export const roleOf = (service: string): string => `unrip_${service.replaceAll('-', '_')}`
 
 /**

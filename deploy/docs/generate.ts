@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readConfigs } from './configs.ts'
-import { SERVICES } from '../local/services.ts'
+import { SERVICES } from '#machines/contracts/services.ts'
 import { configPage } from './config-page.ts'
 import { metricsPage } from './metrics-page.ts'
 import { topicsPage } from './topics-page.ts'

@@ -4,7 +4,7 @@ import type { Fleet } from './fleet.ts'
 import type { Infrastructure } from './infrastructure.ts'
 import type { StartEnv } from './options.ts'
 import { table } from './screen.ts'
-import type { ServiceName } from './services.ts'
+import type { ServiceName } from '#machines/contracts/services.ts'
 
 export const readyEvent = (fleet: Fleet, { brokers, adminUrl, simulators }: Infrastructure, env: StartEnv) => ({
   event: 'ready',

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
 import { malformed } from './options.ts'
-import { SERVICES } from './services.ts'
-import type { ServiceName } from './services.ts'
+import { SERVICES } from '#machines/contracts/services.ts'
+import type { ServiceName } from '#machines/contracts/services.ts'
 
 /**
  * Variables that the environment leaves out are ours to give or the service's to default, so only those that are set can be wrong.

@@ -1,21 +1,10 @@
-/** The eight services: their order, ports, and what each is given of the environment. */
+/** The eight services: their ports, and what each is given of the environment. */
 import { join } from 'node:path'
+import { SERVICES } from '#machines/contracts/services.ts'
+import type { ServiceName } from '#machines/contracts/services.ts'
 import { LocalStackFault } from './child.ts'
 import type { StartEnv } from './options.ts'
 import { freePort, tryPort } from './ports.ts'
-
-/** In the order of the design's table, which is that of the control ports. */
-export const SERVICES = [
-  'near-intents-ingest',
-  'market-reference-ingest',
-  'inventory-sync',
-  'liquidity-manager',
-  'strategy-engine',
-  'trade-executor',
-  'history-writer',
-  'alert-evaluator',
-] as const
-export type ServiceName = (typeof SERVICES)[number]
 
 /** Those that an operator arms. */
 export const ARMED_SERVICES: readonly ServiceName[] = ['trade-executor', 'strategy-engine']

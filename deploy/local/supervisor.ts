@@ -9,7 +9,7 @@ import { lastWordsOf, startChild, tookTooLong } from './child.ts'
 import type { Child, Exit } from './child.ts'
 import { controlClient } from './control-client.ts'
 import type { ControlClient } from './control-client.ts'
-import type { ServiceName } from './services.ts'
+import type { ServiceName } from '#machines/contracts/services.ts'
 
 export type ServiceSpec = {
   readonly name: ServiceName

@@ -1,7 +1,7 @@
 /** `npm run bench -- idle`: what the eight services cost when nobody asks for a quote. Prices, balances and leases go on. Linux. */
 import { readFileSync } from 'node:fs'
 import { setTimeout as after } from 'node:timers/promises'
-import { SERVICES } from '#deploy/local/services.ts'
+import { SERVICES } from '#machines/contracts/services.ts'
 import { deploy } from '../e2e/deployment.ts'
 import { cpuOfTree, residentBytes } from './cpu.ts'
 

@@ -1,7 +1,7 @@
 /** Each kind of fault, done to a running system. What comes after, the system does by itself. */
 import { setTimeout as after } from 'node:timers/promises'
 import { Client } from 'pg'
-import type { ServiceName } from '#deploy/local/services.ts'
+import type { ServiceName } from '#machines/contracts/services.ts'
 import type { Postgres } from '#deploy/local/postgres.ts'
 import type { TcpProxy } from '#test/tcp-proxy.ts'
 import { twinOf } from '../e2e/twin.ts'

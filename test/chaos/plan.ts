@@ -1,6 +1,6 @@
 /** What is done to the system, drawn from a seed: the same seed is the same list, on any machine. */
-import { SERVICES } from '#deploy/local/services.ts'
-import type { ServiceName } from '#deploy/local/services.ts'
+import { SERVICES } from '#machines/contracts/services.ts'
+import type { ServiceName } from '#machines/contracts/services.ts'
 import { Random } from '../simulators/random.ts'
 import type { Moment } from './database-proxy.ts'
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { SERVICES } from '#deploy/local/services.ts'
+import { SERVICES } from '#machines/contracts/services.ts'
 import { OTHER_KINDS, planOf, wordsOf } from './plan.ts'
 import type { Step } from './plan.ts'
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as after } from 'node:timers/promises'
-import type { ServiceName } from '#deploy/local/services.ts'
+import type { ServiceName } from '#machines/contracts/services.ts'
 import type { Deployment } from '../e2e/deployment.ts'
 
 /** How long a lane was nobody's. */

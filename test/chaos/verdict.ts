@@ -1,5 +1,5 @@
 /** What can be said of a system from outside after whatever was done to it: the venues' ledger, the tables, the topics, /state. */
-import { SERVICES } from '#deploy/local/services.ts'
+import { SERVICES } from '#machines/contracts/services.ts'
 import type { Deployment } from '../e2e/deployment.ts'
 import { emptied } from '../e2e/emptied.ts'
 import { brokenPositions, envelopeOf } from '../e2e/topic-log.ts'

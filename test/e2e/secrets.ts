@@ -1,5 +1,5 @@
 import { escapeIdentifier } from 'pg'
-import { SERVICES } from '#deploy/local/services.ts'
+import { SERVICES } from '#machines/contracts/services.ts'
 import { keyPairFromSeed } from '../simulators/crypto.ts'
 import { PARTNER_JWT, SOLVER_SEED } from '../simulators/tokens.ts'
 import type { Deployment } from './deployment.ts'

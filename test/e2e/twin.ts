@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as after } from 'node:timers/promises'
 import { startChild, tailOf } from '#deploy/local/child.ts'
 import { freePort } from '#deploy/local/ports.ts'
-import type { ServiceName } from '#deploy/local/services.ts'
+import type { ServiceName } from '#machines/contracts/services.ts'
 import { controlAt } from './control.ts'
 import type { Deployment } from './deployment.ts'
 
