@@ -22,6 +22,8 @@ interface Open {
   readonly abort: AbortController
   phase: 'sending' | 'held' | 'waiting' | 'asking'
   hurryUntilMs: number
+  /** questions put to the oracle, by earlier owners too as far as their rows say */
+  asked: number
   /** questions in a row that the oracle did not answer */
   silences: number
   cancelTimer: () => void
@@ -132,7 +134,15 @@ export class EffectRunner {
   }
 
   #track(row: EffectRow): Open {
-    const open: Open = { row, abort: new AbortController(), phase: 'sending', hurryUntilMs: 0, silences: 0, cancelTimer: () => {} }
+    const open: Open = {
+      row,
+      abort: new AbortController(),
+      phase: 'sending',
+      hurryUntilMs: 0,
+      asked: row.asked,
+      silences: 0,
+      cancelTimer: () => {},
+    }
     this.#open.set(row.effect, open)
     return open
   }
@@ -197,6 +207,7 @@ export class EffectRunner {
     const { row } = open
     const handler = this.#handler(row.name, 'ask first')
     open.phase = 'asking'
+    open.asked++
     const said = await this.#timed(`${row.name}.ask`, handler.ask(effectBody(row).params, this.#context(open))).catch((error: unknown) => {
       repeatedly(this.#log, ++open.silences)({ event: 'effect.oracle_silent', silences: open.silences, ...named(row) }, textOf(error))
       return { answer: 'unknown' as const, as_of_ms: 0, detail: {} }
@@ -270,7 +281,7 @@ export class EffectRunner {
   // --- common ---
 
   #tell(open: Open, state: EffectState, event: PlainEvent): void {
-    this.#ended({ row: { ...open.row, state }, event })
+    this.#ended({ row: { ...open.row, state, asked: open.asked }, event })
   }
 
   #end(open: Open, state: EffectState, event: PlainEvent): void {

@@ -93,6 +93,7 @@ describe('an ask-first effect', () => {
     expect(rig.seen('a')).toEqual(['submit', 'submit.answered'])
     await rig.pass(1_000)
     expect(rig.seen('a')).toEqual(['submit', 'submit.answered', 'submit.never'])
+    expect([...rig.lane.effects.values()].map(({ asked }) => asked)).toEqual([of.asked.length])
   })
 
   it('whose sending throws is silent, not unsent', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { machinesOf } from '#actors/runtime/machines.ts'
 import { definitionOf } from '#deploy/cli/definitions.ts'
-import { SERVICES } from '#storage/roles.ts'
+import { SERVICES } from '#machines/contracts/services.ts'
 
 describe('a service as the code defines it', () => {
   test.each(SERVICES)('%s is had without an environment, and its machines run', async (service) => {
