@@ -5,8 +5,12 @@ import type { ControlSession, Sessions, Statement } from './session.ts'
 /** A lease is on PostgreSQL's clock, so that no two processes have to agree on theirs. */
 
 /** Inserts the process row with a first lease of 1.5 s; again, it renews that. */
-export const register = async (control: ControlSession, { process, service, release, url }: ProcessRow): Promise<void> => {
-  await control.query(REGISTER, [process, service, release, url], `register ${service} ${process}`)
+export const register = async (control: ControlSession, row: ProcessRow): Promise<void> => {
+  const { process, service, release, url, structures } = row
+  const values = [process, service, release, url]
+  const what = `register ${service} ${process}`
+  if (structures) await control.query(REGISTER_WITH, [...values, structures.runs, structures.loads], what)
+  else await control.query(REGISTER, values, what)
 }
 
 /** @throws {StoreError} broken_contract: there is no such process row */
@@ -24,7 +28,7 @@ export const deregister = async (control: ControlSession, process: string): Prom
 /**
  * Takes a lane: `free` only an ownerless one and never waits, `expired` waits for a commit in flight and also takes from an
  * owner whose lease has run out. A process may take again what it owns: the answer to its first take was lost.
- * @returns null where somebody else has it
+ * @returns null where somebody else has it, and where the process cannot load it
  */
 export const take = async (
   sessions: Sessions,
@@ -80,6 +84,7 @@ export const ensureDays = async (sessions: Sessions): Promise<number> => {
 }
 
 const REGISTER: Statement = { name: 'register', text: 'SELECT unrip.register_process($1, $2, $3, $4)' }
+const REGISTER_WITH: Statement = { name: 'register_with', text: 'SELECT unrip.register_process($1, $2, $3, $4, $5, $6)' }
 const RENEW: Statement = {
   name: 'renew',
   text: 'SELECT now_ms AS "nowMs", live, lanes, open_orders AS "openOrders" FROM unrip.renew_process($1, $2, $3)',

@@ -53,6 +53,19 @@ export const nextTimers = (
     `lane ${service}/${lane}: timers`,
   )
 
+/** All timers of these actors. */
+export const timersOf = (
+  sessions: Sessions,
+  service: string,
+  lane: number,
+  addresses: readonly { kind: string; key: string }[],
+): Promise<TimerRow[]> =>
+  sessions.query<StoredTimer>(
+    TIMERS_OF,
+    [service, lane, addresses.map(({ kind }) => kind), addresses.map(({ key }) => key)],
+    `lane ${service}/${lane}: timers of ${addresses.length} actors`,
+  )
+
 /** Snapshots by address; one that is not stored is absent. */
 export const loadActors = async (
   sessions: Sessions,
@@ -115,6 +128,7 @@ const NEXT_TIMERS = statement(
   'next_timers',
   'SELECT kind, key, timer, token, due_ms AS "dueMs", event FROM unrip.next_timers($1, $2, $3, $4, $5, $6, $7)',
 )
+const TIMERS_OF = statement('timers_of', 'SELECT kind, key, timer, token, due_ms AS "dueMs", event FROM unrip.timers_of($1, $2, $3, $4)')
 const LOAD = statement(
   'load_actors',
   'SELECT kind, key, sequence, status, body, ended_at_ms AS "endedAtMs" FROM unrip.load_actors($1, $2, $3, $4)',

@@ -9,14 +9,25 @@ export interface ProcessRow {
   readonly service: string
   readonly release: string
   readonly url: string
+  /** Absent: it says nothing, and counts as able to load everything. */
+  readonly structures?: Structures
+}
+
+/** Machines as `<kind> <version> <structure hash>`. */
+export interface Structures {
+  /** what the process may store */
+  readonly runs: readonly string[]
+  /** what it can load, `runs` included */
+  readonly loads: readonly string[]
 }
 
 export interface Renewal {
   /** PostgreSQL's clock at the renewal */
   readonly nowMs: number
-  /** unexpired processes of the service that are not draining, this one included */
+  /** unexpired processes of the service that do not drain and can load every lane, this one included */
   readonly live: number
-  readonly lanes: readonly { lane: number; owner: string | null; expired: boolean; epoch: number }[]
+  /** `notLoadable`: structures that may be stored in it and that this process cannot load */
+  readonly lanes: readonly { lane: number; owner: string | null; expired: boolean; epoch: number; notLoadable: readonly string[] }[]
   /** lanes (of any owner) with orders that nobody has committed yet */
   readonly openOrders: readonly number[]
 }

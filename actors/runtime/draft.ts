@@ -61,6 +61,7 @@ export class Draft {
   get empty(): boolean {
     return (
       this.journal.length === 0 &&
+      this.touched.size === 0 &&
       this.inputs.size === 0 &&
       this.marks.size === 0 &&
       this.halted === undefined &&

@@ -4,7 +4,7 @@ import type { EffectEnd, PlainEvent } from './mailbox.ts'
 import { repeatedly, tagged } from './log.ts'
 import type { Clock, EffectRow, EffectState, Log, Meter } from './ports.ts'
 import type { EffectContext, EffectKind, ServiceDefinition } from './service.ts'
-import { effectBody } from './turns.ts'
+import { effectBody } from './bodies.ts'
 
 /** Why nothing may be sent right now; null: it may. `lease` passes by itself or takes the lane away. */
 export type Refusal = 'lease' | 'disarmed' | 'too late' | null

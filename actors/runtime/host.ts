@@ -6,7 +6,7 @@ import { storeCode, textOf } from './faults.ts'
 import type { LaneView } from './lane-options.ts'
 import { Lane } from './lane.ts'
 import { repeatedly, tagged } from './log.ts'
-import { codeHashOf, machinesOf } from './machines.ts'
+import { codeHashOf, machinesOf, structuresOf } from './machines.ts'
 import type { PlainEvent } from './mailbox.ts'
 import type { Emitted } from './outbox.ts'
 import { LIFECYCLE } from './memory.ts'
@@ -120,6 +120,7 @@ export class Host {
       ...options,
       log: tagged(options.log, { component: 'ownership' }),
       service: this.service,
+      structures: structuresOf(this.machines),
       timerWindow: this.#timerWindow,
       held: () => new Map([...this.#lanes.values()].map(({ lane, epoch }) => [lane, epoch])),
       onTaken: (recovered) => this.#run(recovered),
@@ -441,6 +442,10 @@ export class Host {
   /** Orders that the runtime takes by itself, for every service. */
   get ownOrders(): readonly string[] {
     return ['pause', 'resume', 'accept-loss', ...(this.#options.fence ? ['reconcile'] : [])]
+  }
+
+  get notLoadable(): ReadonlyMap<number, { readonly sinceMs: number; readonly structures: readonly string[] }> {
+    return this.#ownership.notLoadable
   }
 
   get notTaken(): ReadonlyMap<number, { readonly sinceMs: number; readonly why: string }> {

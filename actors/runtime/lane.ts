@@ -15,6 +15,7 @@ import { addressOf, LIFECYCLE, remember } from './memory.ts'
 import { Outbox, unpackOutbox } from './outbox.ts'
 import type { Batch, BusRecord, OrderRow } from './ports.ts'
 import type { Start } from './recovering.ts'
+import { writeUpgrades } from './snapshots-up.ts'
 import { Steering } from './steering.ts'
 import { Taking } from './taking.ts'
 import { Turns } from './turns.ts'
@@ -27,6 +28,7 @@ const ARM_KEY = 'arm'
 const OUTBOX_LIMIT_BYTES = 8 * 1024 * 1024
 const IDLE_POSITION_MS = 1_000
 const RETRY_MS = 50
+const RECALLED_AT_ONCE = 1_000
 /** With this much waiting the next batch is computed while one commits; below it, waiting gathers larger batches. */
 const COMPUTE_AHEAD_EVENTS = 256
 
@@ -117,13 +119,28 @@ export class Lane {
 
   /** Starts delivery and the loop; what an earlier owner left open is taken up first. */
   async start(first: readonly { to: Address; event: PlainEvent }[]): Promise<void> {
-    await this.#now.turns.prefetch([LIFECYCLE, ...this.#options.watch])
+    await this.#recall()
     if (!this.#isOpen()) return
     this.#showStored()
     for (const row of [...this.#now.memory.effects.values()]) this.#effects.takeOver(row)
     for (const { to, event } of first) this.#add({ from: 'tell', to, event, cause: null })
     this.#inputs.begin()
     this.#loop = this.#run()
+  }
+
+  /** Brings what is always in memory, and whoever has an open effect that an older version of its machine may have asked for. */
+  async #recall(): Promise<void> {
+    const { watch, machines } = this.#options
+    const { memory, turns } = this.#now
+    await turns.prefetch([LIFECYCLE, ...watch])
+    const askers = [...memory.effects.values()].filter(({ kind }) => machines.get(kind)?.lineage.hasOlder)
+    for (let from = 0; from < askers.length; from += RECALLED_AT_ONCE) {
+      await turns.prefetch(askers.slice(from, from + RECALLED_AT_ONCE)).catch((error: unknown) => {
+        if (error instanceof LaneReset || storeCode(error)) throw error
+        // One that cannot be brought up is its own actor's trouble: its effect stays as it is, and its next event parks.
+        this.#options.log.error({ event: 'actor.not_upgraded', lane: this.lane }, textOf(error))
+      })
+    }
   }
 
   /** Ends by itself: nothing new, what is under way finishes, the lane is given back. */
@@ -320,10 +337,12 @@ export class Lane {
   async #compute(): Promise<Draft | 'refused' | null> {
     for (;;) {
       const items = this.#gather()
-      if (items.length === 0 && this.#entered.length === 0 && !this.#inputs.unstoredHalt && !this.#positionDue) return null
+      const { upgrades } = this.#now.memory
+      if (items.length + this.#entered.length + upgrades.length === 0 && !this.#inputs.unstoredHalt && !this.#positionDue) return null
       this.#now.memory.nowMs = Math.max(this.#now.memory.nowMs, this.#options.clock.wallMs())
       const draft = new Draft(this.#now.memory.batch + 1, this.#now.memory.nowMs)
       draft.items.push(...items)
+      writeUpgrades(this.#now.memory, draft)
       for (const { topic } of this.#entered) draft.inputs.set(topic, this.#now.memory.inputs.get(topic)!)
       if (this.#inputs.unstoredHalt) draft.halted = this.#now.memory.halted
       try {
@@ -365,8 +384,9 @@ export class Lane {
    */
   #readTimers(): void {
     const { store, service, timerWindow, log, clock } = this.#options
-    const { timers } = this.#now.memory
-    const after = timers.read()
+    const { timers, upgrades } = this.#now.memory
+    // What was brought up is stored under its older names until it is in a batch.
+    const after = upgrades.length === 0 ? timers.read() : null
     if (!after) return
     const read = async (): Promise<void> => {
       try {
@@ -386,11 +406,16 @@ export class Lane {
 
   async #take(draft: Draft, items: readonly Item[]): Promise<void> {
     const steps = items.map((item) => this.#taking.read(draft, item)).filter((step) => step !== null)
-    await this.#now.turns.prefetch(steps.flatMap(({ to }) => (to ? [to] : []))).catch((error: unknown) => {
-      // One snapshot that cannot be loaded is its own actor's trouble: each turn loads for itself and parks.
-      const code = storeCode(error)
-      if (error instanceof LaneReset || (code && code !== 'bad_data')) throw error
-    })
+    await this.#now.turns
+      .prefetch(
+        steps.flatMap(({ to }) => (to ? [to] : [])),
+        draft,
+      )
+      .catch((error: unknown) => {
+        // One snapshot that cannot be loaded is its own actor's trouble: each turn loads for itself and parks.
+        const code = storeCode(error)
+        if (error instanceof LaneReset || (code && code !== 'bad_data')) throw error
+      })
     for (const { run } of steps) await run()
   }
 
@@ -483,7 +508,7 @@ export class Lane {
         this.#inputs.unstoredHalt = halted !== recovered.lane.halted
         for (const input of this.#entered) this.#now.memory.inputs.set(input.topic, input)
         this.#now.turns = this.#newTurns(this.#now.memory)
-        await this.#now.turns.prefetch([LIFECYCLE, ...this.#options.watch])
+        await this.#recall()
         return this.#showStored()
       } catch (error) {
         if (storeCode(error) === 'stale_epoch') return this.drop(textOf(error))
@@ -600,6 +625,7 @@ export class Lane {
       tables,
       partitionOf,
       load: (addresses) => store.load(service, this.lane, addresses),
+      timersOf: (addresses) => store.timersOf(service, this.lane, addresses),
       count: (name, n) => this.#count(name, n),
     })
   }

@@ -1,15 +1,25 @@
 import { hash } from 'node:crypto'
+import type { Structures } from './ports.ts'
 import type { ServiceDefinition } from './service.ts'
+import type { Found } from './snapshots.ts'
 import { runnable } from './xstate.ts'
 import type { Machine, Output } from './xstate.ts'
 
-/** The machines of a service by kind of actor, ready to run. @throws {UnknownAction} */
+/** The machines of a service by kind of actor, ready to run. @throws {UnknownAction | Error} as of `runnable` */
 export const machinesOf = ({ kinds }: Pick<ServiceDefinition, 'kinds'>): ReadonlyMap<string, Machine> =>
-  new Map(Object.entries(kinds).map(([kind, { machine, version }]) => [kind, runnable(machine, version)]))
+  new Map(Object.entries(kinds).map(([kind, { machine, version, migrations }]) => [kind, runnable(machine, version, migrations)]))
 
 /** Versions and structures of all machines of a service: what a batch was computed with. */
 export const codeHashOf = (machines: ReadonlyMap<string, Machine>): Uint8Array =>
   hash('sha256', JSON.stringify([...machines].map(([kind, { version, hash: structure }]) => [kind, version, structure])), 'buffer')
+
+/** A machine as lanes and processes name it: `<kind> <version> <structure hash>`. */
+export const structureOf = (kind: string, { version, hash: structure }: Found): string => `${kind} ${version} ${structure}`
+
+export const structuresOf = (machines: ReadonlyMap<string, Machine>): Structures => ({
+  runs: [...machines].map(([kind, machine]) => structureOf(kind, machine)),
+  loads: [...machines].flatMap(([kind, { lineage }]) => lineage.loads.map((found) => structureOf(kind, found))),
+})
 
 const NOTHING = new Uint8Array(0)
 

@@ -2,6 +2,7 @@ import type { Address } from '#machines/contracts/stamp.ts'
 import { Marks } from './marks.ts'
 import type { EffectRow, Halt, InputRow, LaneRow, Recovered } from './ports.ts'
 import { SnapshotCache } from './snapshot-cache.ts'
+import type { Upgrade } from './snapshots-up.ts'
 import { Timers } from './timers.ts'
 
 export const addressOf = ({ kind, key }: Address): string => `${kind}\n${key}`
@@ -31,6 +32,8 @@ export interface LaneMemory {
   /** address → how many later events wait behind the parked one */
   readonly parkedActors: Map<string, number>
   readonly cache: SnapshotCache
+  /** Brought up from an older version, and in no draft yet. */
+  readonly upgrades: Upgrade[]
 }
 
 export const remember = (
@@ -55,6 +58,7 @@ export const remember = (
     effects: new Map(effects.map((effect) => [effect.effect, effect])),
     parkedActors: new Map(parkedActors.map(({ kind, key, waiting }) => [addressOf({ kind, key }), waiting])),
     cache: new SnapshotCache(cacheBytes, fixed),
+    upgrades: [],
   }
 }
 

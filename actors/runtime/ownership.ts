@@ -1,6 +1,6 @@
 import { HostBroken, storeCode, textOf } from './faults.ts'
 import { repeatedly } from './log.ts'
-import type { Clock, LaneStore, Log, Recovered, Renewal } from './ports.ts'
+import type { Clock, LaneStore, Log, Recovered, Renewal, Structures } from './ports.ts'
 
 /** Renewed twice a second, expiring after 1.5 s on PostgreSQL's clock. */
 const RENEW_MS = 500
@@ -15,6 +15,7 @@ export interface OwnershipOptions {
   readonly service: string
   readonly release: string
   readonly url: () => string
+  readonly structures: Structures
   readonly store: LaneStore
   readonly clock: Clock
   readonly log: Log
@@ -36,7 +37,8 @@ export interface OwnershipOptions {
  *
  * O1. A process holds ceil(lanes / live processes) at most, and gives back what is above.
  * O2. Ownerless lanes are taken at once, expired ones by a waiting UPDATE.
- * O3. A process that cannot renew for a lease stops all its lanes by itself.
+ * O3. A lane that holds what this code cannot load is not taken; who cannot load every lane is not among the live of O1.
+ * O4. A process that cannot renew for a lease stops all its lanes by itself.
  */
 export class Ownership {
   readonly #options: OwnershipOptions
@@ -49,7 +51,9 @@ export class Ownership {
   #clockIsOff = false
   #registered = false
   clockOffMs = 0
-  /** lanes that were ours to take and could not be started, for instance because this code cannot load their snapshots */
+  /** lanes without owner that hold what this code cannot load */
+  readonly notLoadable = new Map<number, { readonly sinceMs: number; readonly structures: readonly string[] }>()
+  /** lanes that were ours to take and could not be started */
   readonly notTaken = new Map<number, { readonly sinceMs: number; readonly why: string }>()
   failures = 0
   lastError = ''
@@ -95,8 +99,8 @@ export class Ownership {
   }
 
   async #register(): Promise<void> {
-    const { store, process, service, release, url } = this.#options
-    await store.register({ process, service, release, url: url() })
+    const { store, process, service, release, url, structures } = this.#options
+    await store.register({ process, service, release, url: url(), structures })
     this.#registered = true
   }
 
@@ -175,8 +179,9 @@ export class Ownership {
     const surplus = [...held().keys()].filter((lane) => !this.#busy.has(lane)).slice(share)
     for (const lane of surplus) void this.#occupied(lane, 'giving', () => onSurplus(lane))
     let room = share - held().size - this.#busy.size
+    this.#lookThrough(renewal)
     for (const { lane, owner, expired, epoch } of renewal.lanes) {
-      if (this.#busy.has(lane)) continue
+      if (this.#busy.has(lane) || this.notLoadable.has(lane)) continue
       // A lane that is ours in the store and not in memory was lost by an accident: it is taken anew, or given back.
       const abandoned = owner === process && !held().has(lane)
       if (owner !== null && !expired && !abandoned) continue
@@ -184,6 +189,22 @@ export class Ownership {
         room--
         void this.#occupied(lane, 'taking', () => this.#take(lane, owner === null ? 'free' : 'expired'))
       } else if (abandoned) void this.#occupied(lane, 'giving', () => this.#release(lane, epoch))
+    }
+  }
+
+  #lookThrough({ lanes }: Renewal): void {
+    const { service, process, clock, log } = this.#options
+    for (const { lane, owner, expired, notLoadable: structures } of lanes) {
+      const isHeld = owner !== null && !expired && owner !== process
+      const known = this.notLoadable.get(lane)
+      if (isHeld || structures.length === 0) this.notLoadable.delete(lane)
+      else if (!known) {
+        this.notLoadable.set(lane, { sinceMs: clock.wallMs(), structures })
+        log.error(
+          { event: 'lane.not_loadable', lane, structures },
+          `lane ${service}/${lane} may hold ${structures.join(', ')}, which this code cannot load`,
+        )
+      }
     }
   }
 

@@ -46,14 +46,25 @@ export interface ProcessRow {
   readonly service: string
   readonly release: string
   readonly url: string
+  /** Absent: it says nothing, and counts as able to load everything. */
+  readonly structures?: Structures
+}
+
+/** Machines as `<kind> <version> <structure hash>`. */
+export interface Structures {
+  /** what the process may store */
+  readonly runs: readonly string[]
+  /** what it can load, `runs` included */
+  readonly loads: readonly string[]
 }
 
 export interface Renewal {
   /** PostgreSQL's clock at the renewal */
   readonly nowMs: number
-  /** unexpired processes of the service that are not draining, this one included */
+  /** unexpired processes of the service that do not drain and can load every lane, this one included */
   readonly live: number
-  readonly lanes: readonly { lane: number; owner: string | null; expired: boolean; epoch: number }[]
+  /** `notLoadable`: structures that may be stored in it and that this process cannot load */
+  readonly lanes: readonly { lane: number; owner: string | null; expired: boolean; epoch: number; notLoadable: readonly string[] }[]
   /** lanes (of any owner) with orders that nobody has committed yet */
   readonly openOrders: readonly number[]
 }
@@ -241,7 +252,7 @@ export interface LaneStore {
   renew(process: string, state: 'live' | 'draining', leaseMs: number): Promise<Renewal>
   /** Removes the process row and whatever it owns. */
   deregister(process: string): Promise<void>
-  /** Takes an ownerless lane (`free`: SKIP LOCKED) or one whose owner has expired (`expired`: waits for a commit in flight). Null: somebody else has it. */
+  /** Takes an ownerless lane (`free`: SKIP LOCKED) or one whose owner has expired (`expired`: waits for a commit in flight). Null: somebody else has it, or the process cannot load it. */
   take(process: string, service: string, lane: number, how: 'free' | 'expired', timerWindow: number): Promise<Recovered | null>
   /** The same reading without taking: after a refused batch, by the owner of `epoch`. @throws stale_epoch */
   recover(service: string, lane: number, epoch: number, timerWindow: number): Promise<Recovered>
@@ -255,6 +266,8 @@ export interface LaneStore {
     after: { dueMs: number; kind: string; key: string; timer: string },
     limit: number,
   ): Promise<TimerRow[]>
+  /** All timers of these actors; the order does not matter. */
+  timersOf(service: string, lane: number, addresses: readonly { kind: string; key: string }[]): Promise<TimerRow[]>
   commit(service: string, batch: Batch): Promise<'done' | 'again'>
   /** Storage went back: every lane gets a new incarnation and epoch and loses its owner. Only the first call for this incarnation does it. */
   reincarnate(service: string, lane: number, incarnation: string): Promise<void>

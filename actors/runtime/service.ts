@@ -3,6 +3,7 @@ import type { z } from 'zod'
 import type { EffectMode } from '#machines/contracts/actions.ts'
 import type { Message } from '#machines/contracts/envelope.ts'
 import type { HistoryRow } from '#machines/contracts/history-row.ts'
+import type { Migration } from '#machines/contracts/migration.ts'
 import type { Address, Followed } from '#machines/contracts/stamp.ts'
 import type { PayloadOf, TopicName } from '#machines/contracts/topics.ts'
 
@@ -40,6 +41,8 @@ export interface ActorKind {
   readonly machine: AnyStateMachine
   /** Grows with every change of shape; stored with each snapshot. */
   readonly version: number
+  /** From each older version that may still be stored, one step each; beside the machine in `migrations.ts`. */
+  readonly migrations?: readonly Migration[]
   /** The machine's input for a key that nobody has addressed yet. */
   readonly input: (key: string) => unknown
   /** Who is to hear of an event that comes after the actor's end; null or absent: it is dropped and counted. Pure. */

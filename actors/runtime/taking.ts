@@ -9,7 +9,7 @@ import { LIFECYCLE } from './memory.ts'
 import type { BusRecord } from './ports.ts'
 import { receive } from './receive.ts'
 import type { Steering } from './steering.ts'
-import { effectBody, timerBody } from './turns.ts'
+import { effectBody, timerBody } from './bodies.ts'
 
 /** Makes turns of what has arrived: records, due timers, finished effects, events of this process; orders go to `Steering`. */
 export class Taking {

@@ -5,9 +5,11 @@ import { NEAR_INTENTS } from '#machines/contracts/ids.ts'
 import type { Address, Cause } from '#machines/contracts/stamp.ts'
 import type { TopicName } from '#machines/contracts/topics.ts'
 import { topics } from '#machines/contracts/topics.ts'
+import type { EffectBody, TimerBody } from './bodies.ts'
+import { effectBody } from './bodies.ts'
 import type { Draft } from './draft.ts'
 import { EventRefused, LaneReset, storeCode, textOf } from './faults.ts'
-import { fromBytes, toBytes } from './json.ts'
+import { toBytes } from './json.ts'
 import { outputHashOf } from './machines.ts'
 import { drawnAtMs } from './marks.ts'
 import type { PlainEvent } from './mailbox.ts'
@@ -18,6 +20,7 @@ import { bytesOf, RECORD_BYTES } from './outbox.ts'
 import type { ActorRow, EffectRow, JournalRow, TimerRow } from './ports.ts'
 import type { ServiceDefinition, Tables } from './service.ts'
 import type { CachedActor } from './snapshot-cache.ts'
+import { remembered, upgraded, writeUpgrades } from './snapshots-up.ts'
 import type { Machine, Output } from './xstate.ts'
 
 const CASCADE_DEPTH = 64
@@ -32,6 +35,8 @@ export interface TurnsOptions {
   readonly tables: Tables
   readonly partitionOf: (laneKey: string) => number
   readonly load: (addresses: readonly Address[]) => Promise<ActorRow[]>
+  /** all timers of these actors */
+  readonly timersOf: (addresses: readonly Address[]) => Promise<TimerRow[]>
   readonly count: (name: string, n?: number) => void
 }
 
@@ -81,10 +86,19 @@ export class Turns {
   }
 
   /**
-   * Brings the snapshots of these actors into memory in one SELECT.
+   * Brings the snapshots of these actors into memory in one SELECT. Those of an older version are brought up, and written with
+   * this draft, or with the next one.
    * @throws what the store throws; SnapshotMismatch for one that this code cannot load; LaneReset
    */
-  async prefetch(addresses: readonly Address[]): Promise<void> {
+  async prefetch(addresses: readonly Address[], draft?: Draft): Promise<void> {
+    try {
+      await this.#bring(addresses)
+    } finally {
+      if (draft) writeUpgrades(this.#memory, draft)
+    }
+  }
+
+  async #bring(addresses: readonly Address[]): Promise<void> {
     const missing = new Map<string, Address>()
     for (const to of addresses) {
       const address = addressOf(to)
@@ -96,11 +110,25 @@ export class Turns {
     if (this.#absent.size > ABSENT_KEPT) this.#absent.clear()
     for (const address of missing.keys()) this.#absent.add(address)
     for (const row of rows) this.#absent.delete(addressOf(row))
+    const old: ActorRow[] = []
     for (const row of rows) {
-      const machine = this.#machine(row)
-      const { state, sequence } = machine.load(row.body)
-      this.#memory.cache.loaded(addressOf(row), { state, sequence, bytes: row.body.length, baseDay: null })
+      const { state, sequence, isOld } = this.#machine(row).load(row.body)
+      if (isOld) old.push(row)
+      else this.#memory.cache.loaded(addressOf(row), { state, sequence, bytes: row.body.length, baseDay: null })
     }
+    if (old.length > 0) await this.#upgrade(old)
+  }
+
+  async #upgrade(rows: readonly ActorRow[]): Promise<void> {
+    const stored = await this.#options.timersOf(rows)
+    if (this.#discarded) throw new LaneReset('lane reset while timers were loaded')
+    const timers = Map.groupBy(stored, addressOf)
+    const effects = Map.groupBy(this.#memory.effects.values(), addressOf)
+    for (const row of rows) {
+      const of = { timers: timers.get(addressOf(row)) ?? [], effects: effects.get(addressOf(row)) ?? [] }
+      remembered(this.#memory, upgraded(this.#machine(row), row, of, this.#memory.turn))
+    }
+    this.#options.count('actors.upgraded', rows.length)
   }
 
   #isKnown(address: string): boolean {
@@ -153,7 +181,7 @@ export class Turns {
     if (waiting !== undefined && !delivery.isOrder) return this.#queueBehind(draft, delivery, stamped, waiting)
     let before: CachedActor | undefined
     try {
-      if (!this.#isKnown(address)) await this.prefetch([to])
+      if (!this.#isKnown(address)) await this.prefetch([to], draft)
       before = this.#memory.cache.get(address)
       if (before?.state.status === 'done') return this.#afterEnd(draft, delivery, stamped, before)
       if (!machine.knows(event.type)) throw new EventRefused(`${to.kind} knows no event ${event.type}`)
@@ -462,21 +490,6 @@ export class Turns {
 }
 
 const NOBODY: Address = { kind: '', key: '' }
-
-export interface EffectBody {
-  readonly params: unknown
-  readonly cause: Cause | null
-  /** of an invoked read: its id in the machine */
-  readonly invoke?: string
-}
-
-export interface TimerBody {
-  readonly event: { readonly type: string }
-  readonly cause: Cause | null
-}
-
-export const effectBody = ({ body }: Pick<EffectRow, 'body'>): EffectBody => fromBytes(body) as EffectBody
-export const timerBody = ({ event }: Pick<TimerRow, 'event'>): TimerBody => fromBytes(event) as TimerBody
 
 /**
  * A record that is older than this incarnation may have been acted on in a time that storage has forgotten: what it leads to

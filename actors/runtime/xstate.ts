@@ -1,9 +1,13 @@
 import { createHash } from 'node:crypto'
 import type { AnyMachineSnapshot, AnyStateMachine, AnyStateNode } from 'xstate'
 import type { Declaration, EffectMode, Outgoing } from '#machines/contracts/actions.ts'
+import type { Migration, StoredSnapshot } from '#machines/contracts/migration.ts'
 import type { Address } from '#machines/contracts/stamp.ts'
 import type { TopicName } from '#machines/contracts/topics.ts'
 import { canonical, mermaid, plain } from './diagram.ts'
+import { textOf } from './faults.ts'
+import type { Found, StoredActor } from './snapshots.ts'
+import { Lineage, readSnapshot, SnapshotMismatch, writeSnapshot } from './snapshots.ts'
 
 /**
  * Runs stock XState 5 machines as pure data. The only file that knows XState's internals; each of them is pinned by
@@ -30,8 +34,15 @@ export interface Machine {
   turn(state: MachineState, event: { readonly type: string }): Turn & { readonly changed: boolean }
   /** JSON `{v, h, s, value, c, hist?}`. @throws {TurnFailed} the context is not JSON (a bigint, a cycle) */
   store(state: MachineState, sequence: number): Uint8Array
-  /** @throws {SnapshotMismatch} of another version or structure, or a state that this machine does not have */
-  load(bytes: Uint8Array): { readonly state: MachineState; readonly sequence: number }
+  /**
+   * A snapshot of this version, or of an older one that the migrations lead up from. `isOld`: so may be its timers and effects.
+   * @throws {SnapshotMismatch} of any other version or structure, or in a state that this machine does not have
+   */
+  load(bytes: Uint8Array): Loaded
+  /** All that is stored of an actor, as this version would have stored it. @throws {SnapshotMismatch} */
+  upgrade(bytes: Uint8Array, stored: Pick<StoredActor, 'timers' | 'effects'>): StoredActor & Pick<Loaded, 'state' | 'sequence'>
+  /** This version and the older ones that it can be brought up from and taken down to. */
+  readonly lineage: Lineage
   /** The definition as JSON; Stately opens it. */
   readonly config: unknown
   mermaid(): string
@@ -77,17 +88,17 @@ export class ActorEnded extends Error {
   readonly code = 'actor_ended'
 }
 
-export class SnapshotMismatch extends Error {
-  readonly code = 'snapshot_mismatch'
-  readonly found: { readonly version: unknown; readonly hash: unknown }
-  constructor(message: string, found: { version: unknown; hash: unknown }) {
-    super(message)
-    this.found = found
-  }
+interface Loaded {
+  readonly state: MachineState
+  readonly sequence: number
+  readonly isOld: boolean
 }
 
-/** @throws {UnknownAction} naming everything that is not declared */
-export const runnable = (machine: AnyStateMachine, version: number): Machine => {
+/**
+ * @param migrations from older versions, see `Migration`
+ * @throws {UnknownAction} naming everything that is not declared  @throws {Error} migrations that do not lead to this version
+ */
+export const runnable = (machine: AnyStateMachine, version: number, migrations: readonly Migration[] = []): Machine => {
   refuseUnknown(machine)
   const own = machine.provide({ actors: stubs(machine) } as never)
   // An `always` loop would hang the process; XState's default is Infinity.
@@ -123,6 +134,23 @@ export const runnable = (machine: AnyStateMachine, version: number): Machine => 
     return { snapshot, outputs }
   }
 
+  const lineage = new Lineage(own.id, { version, hash }, migrations)
+  const brought = (bytes: Uint8Array, { timers, effects }: Pick<StoredActor, 'timers' | 'effects'>) => {
+    const { sequence, version: v, hash: h, ...snapshot } = readSnapshot(bytes)
+    const found = { version: v, hash: h }
+    const isOld = v !== version || h !== hash
+    const actor = { snapshot, timers, effects }
+    return { found, sequence, isOld, actor: isOld ? lineage.up(found, actor) : actor }
+  }
+  const resolved = (snapshot: StoredSnapshot, { version: v, hash: h }: Found): MachineState => {
+    try {
+      return stateOf(revive(own, scope, snapshot))
+    } catch (cause) {
+      const message = `${own.id}: no state ${JSON.stringify(snapshot.value)} in version ${version} (stored by ${v}, ${h}): ${textOf(cause)}`
+      throw new SnapshotMismatch(message, { version: v, hash: h }, { cause })
+    }
+  }
+
   return {
     id: own.id,
     version,
@@ -148,36 +176,30 @@ export const runnable = (machine: AnyStateMachine, version: number): Machine => 
       }
     },
     store: (state, sequence) => {
-      const { historyValue } = state.snapshot as { historyValue: Record<string, { id: string }[]> }
-      const hist = Object.fromEntries(Object.entries(historyValue).map(([id, list]) => [id, list.map((node) => ({ id: node.id }))]))
-      const stored = { v: version, h: hash, s: sequence, value: state.value, c: state.context }
       try {
-        return new TextEncoder().encode(JSON.stringify(Object.keys(hist).length > 0 ? { ...stored, hist } : stored))
+        return writeSnapshot({ version, hash, sequence, value: state.value, context: state.context, ...historyOf(state) })
       } catch (cause) {
         throw new TurnFailed(`${own.id}: context is not JSON`, { cause })
       }
     },
     load: (bytes) => {
-      const { v, h, s, value, c, hist } = JSON.parse(new TextDecoder().decode(bytes)) as Stored
-      const found = { version: v, hash: h }
-      if (v !== version || h !== hash)
-        throw new SnapshotMismatch(`${own.id}: snapshot is of version ${v} (${h}), the machine of ${version} (${hash})`, found)
-      try {
-        return { state: stateOf(revive(own, scope, value, c, hist)), sequence: s }
-      } catch {
-        throw new SnapshotMismatch(`${own.id}: no state ${JSON.stringify(value)} in version ${v} (${h})`, found)
-      }
+      const { found, sequence, actor, isOld } = brought(bytes, { timers: [], effects: [] })
+      return { state: resolved(actor.snapshot, found), sequence, isOld }
     },
+    upgrade: (bytes, stored) => {
+      const { found, sequence, actor } = brought(bytes, stored)
+      const unknown = actor.timers.find(({ event }) => !knows(event.type))
+      if (unknown) throw new SnapshotMismatch(`${own.id}: no event ${unknown.event.type} for timer ${unknown.timer}`, found)
+      return { ...actor, state: resolved(actor.snapshot, found), sequence }
+    },
+    lineage,
   }
 }
 
-interface Stored {
-  readonly v: number
-  readonly h: string
-  readonly s: number
-  readonly value: unknown
-  readonly c: unknown
-  readonly hist?: Record<string, { id: string }[]>
+const historyOf = ({ snapshot }: MachineState): Pick<StoredSnapshot, 'history'> => {
+  const remembered = Object.entries((snapshot as { historyValue: Record<string, { id: string }[]> }).historyValue)
+  if (remembered.length === 0) return {}
+  return { history: Object.fromEntries(remembered.map(([id, list]) => [id, list.map((node) => node.id)])) }
 }
 
 const stateOf = (snapshot: AnyMachineSnapshot): MachineState => ({
@@ -191,15 +213,24 @@ const stateOf = (snapshot: AnyMachineSnapshot): MachineState => ({
  * `resolveState` costs 0.6 us at any size of context; only history needs `restoreSnapshot`, which walks the context.
  * Reads under way become bare markers, so that leaving their state still says which read to stop.
  */
-const revive = (machine: AnyStateMachine, scope: Scope, value: unknown, context: unknown, hist: Stored['hist']): AnyMachineSnapshot => {
+const revive = (machine: AnyStateMachine, scope: Scope, { value, context, history }: StoredSnapshot): AnyMachineSnapshot => {
   const resolved = machine.resolveState({ value: value as never, context: context as never })
-  const persisted = { status: resolved.status, value, context, children: {}, historyValue: hist }
-  const snapshot = hist ? machine.restoreSnapshot(persisted as never, scope as never) : resolved
+  const snapshot = history
+    ? machine.restoreSnapshot(persisted(resolved.status, value, context, history) as never, scope as never)
+    : resolved
   for (const node of snapshot._nodes) {
     for (const { id } of node.invoke) Object.assign(snapshot.children, { [String(id)]: { id: String(id) } })
   }
   return snapshot
 }
+
+const persisted = (status: string, value: unknown, context: unknown, history: NonNullable<StoredSnapshot['history']>): object => ({
+  status,
+  value,
+  context,
+  children: {},
+  historyValue: Object.fromEntries(Object.entries(history).map(([id, ids]) => [id, ids.map((each) => ({ id: each }))])),
+})
 
 // --- actions ---------------------------------------------------------------------------------------------------------
 

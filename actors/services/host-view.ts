@@ -125,7 +125,12 @@ const describe = ({ host, service, release, counters }: ViewOptions): HostState 
     since: new Date(sinceMs).toISOString(),
     detail: `lane ${lane}: ${why}`,
   }))
-  const blocked = [...away, ...notTaken, ...halted, ...disagreeing, ...(own.blocked ?? [])]
+  const notLoadable = [...host.notLoadable].map(([lane, { sinceMs, structures }]) => ({
+    code: 'LANE_NOT_LOADABLE',
+    since: new Date(sinceMs).toISOString(),
+    detail: `lane ${lane} may hold ${structures.join(', ')} (kind, version, structure), which this release cannot load; see unrip snapshots check`,
+  }))
+  const blocked = [...away, ...notLoadable, ...notTaken, ...halted, ...disagreeing, ...(own.blocked ?? [])]
   const inputs = Object.keys(service.definition.inputs) as TopicName[]
   const followed = Object.keys(service.definition.follows ?? {}) as TopicName[]
   const lastCommitMs = host.lastCommitMs()
@@ -137,6 +142,7 @@ const describe = ({ host, service, release, counters }: ViewOptions): HostState 
       (own.healthy ?? own.connected !== false) &&
       host.connected &&
       notTaken.length === 0 &&
+      notLoadable.length === 0 &&
       halted.length === 0 &&
       disagreeing.length === 0,
     connected: host.connected && own.connected !== false,

@@ -52,7 +52,7 @@ export const ownershipContract = (given: GivenStore): void => {
       expect(await given.store.take(other, KEYED, 0, 'free', 10)).toBeNull()
       expect(await given.store.take(other, KEYED, 0, 'expired', 10)).toBeNull()
       const { lanes } = await given.store.renew(other, 'live', 60_000)
-      expect(lanes[0]).toEqual({ lane: 0, owner: owner.process, expired: false, epoch: owner.epoch })
+      expect(lanes[0]).toEqual({ lane: 0, owner: owner.process, expired: false, epoch: owner.epoch, notLoadable: [] })
       await given.store.deregister(other)
     })
 
@@ -106,6 +106,27 @@ export const ownershipContract = (given: GivenStore): void => {
       expect(await given.store.renew(living, 'live', 60_000)).toMatchObject({ live: 1 })
       expect(await given.store.renew(draining, 'draining', 60_000)).toMatchObject({ live: 1 })
       for (const process of [living, draining, expired]) await given.store.deregister(process)
+    })
+
+    test('a lane that may hold what a process cannot load is named to it, is not given to it, and takes it out of the fair share', async () => {
+      const old = { runs: ['counter 1 aa'], loads: ['counter 1 aa'] }
+      const young = { runs: ['counter 2 bb'], loads: ['counter 1 aa', 'counter 2 bb'] }
+      const elder = await registered(given.store, KEYED, 60_000, old)
+      const first = await given.store.take(elder, KEYED, 3, 'free', 10)
+      await given.store.release(KEYED, 3, first?.lane.epoch ?? 0)
+      const heir = await registered(given.store, KEYED, 60_000, young)
+      expect(await given.store.renew(heir, 'live', 60_000)).toMatchObject({ live: 2 })
+      const second = await given.store.take(heir, KEYED, 3, 'free', 10)
+      await given.store.release(KEYED, 3, second?.lane.epoch ?? 0)
+      const renewal = await given.store.renew(elder, 'live', 60_000)
+      expect(renewal.live).toBe(1)
+      expect(renewal.lanes.map(({ notLoadable }) => notLoadable)).toEqual([[], [], [], ['counter 2 bb']])
+      expect(await given.store.take(elder, KEYED, 3, 'free', 10)).toBeNull()
+      expect(await given.store.renew(heir, 'live', 60_000)).toMatchObject({ live: 1, lanes: { 3: { notLoadable: [] } } })
+      // Who says nothing of what it can load is judged by nobody.
+      const silent = await registered(given.store, KEYED)
+      expect(await given.store.take(silent, KEYED, 3, 'free', 10)).toMatchObject({ lane: { lane: 3 } })
+      for (const process of [elder, heir, silent]) await given.store.deregister(process)
     })
 
     test('storage that went back: every lane begins under a new incarnation and without owner, once, however many hosts tell of it', async () => {

@@ -62,6 +62,7 @@ export const storeLink = (
     release: call('release', store.release),
     load: call('load', store.load),
     timers: call('timers', store.timers),
+    timersOf: call('timersOf', store.timersOf),
     commit: call('commit', store.commit),
     orders: call('orders', store.orders),
     insertOrder: call('insertOrder', store.insertOrder),

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
-import type { ActorRow, Batch, JournalRow, LaneStore, Recovered } from '#actors/runtime/ports.ts'
+import type { ActorRow, Batch, JournalRow, LaneStore, Recovered, Structures } from '#actors/runtime/ports.ts'
 import type { HistoryRow } from '#machines/contracts/history-row.ts'
 import type { TopicName } from '#machines/contracts/topics.ts'
 
@@ -109,9 +109,9 @@ export const takeFree = async (store: LaneStore, service: string, lane: number, 
   return new OwnedLane(store, process, service, recovered)
 }
 
-export const registered = async (store: LaneStore, service: string, leaseMs = 60_000): Promise<string> => {
+export const registered = async (store: LaneStore, service: string, leaseMs = 60_000, structures?: Structures): Promise<string> => {
   const process = randomUUID()
-  await store.register({ process, service, release: 'test', url: 'http://127.0.0.1:0' })
+  await store.register({ process, service, release: 'test', url: 'http://127.0.0.1:0', ...(structures ? { structures } : {}) })
   await store.renew(process, 'live', leaseMs)
   return process
 }

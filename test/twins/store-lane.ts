@@ -27,6 +27,7 @@ export interface StoredLane {
   published: number
   halted: Halt | null
   release: string | null
+  structures: readonly string[]
   readonly actors: Map<string, ActorRow>
   readonly journal: (JournalRow & { turn: number; batch: number })[]
   readonly outbox: { batch: number; incarnation: string; codeHash: Uint8Array; attached: Uint8Array | null; blob: Uint8Array | null }[]
@@ -50,6 +51,7 @@ export const emptyLane = (incarnation: string): StoredLane => ({
   published: 0,
   halted: null,
   release: null,
+  structures: [],
   actors: new Map(),
   journal: [],
   outbox: [],
@@ -108,8 +110,8 @@ export const write = (row: StoredLane, batch: Batch): (() => void) => {
 
 /** The lane's own columns. */
 export const pick = (row: StoredLane) => {
-  const { epoch, owner, incarnation, batch, digest, turn, nowMs, published, halted, release } = row
-  return { epoch, owner, incarnation, batch, digest, turn, nowMs, published, halted, release }
+  const { epoch, owner, incarnation, batch, digest, turn, nowMs, published, halted, release, structures } = row
+  return { epoch, owner, incarnation, batch, digest, turn, nowMs, published, halted, release, structures }
 }
 
 export const recovered = (row: StoredLane, lane: number, timerWindow: number): Recovered => {

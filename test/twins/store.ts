@@ -150,8 +150,12 @@ export const memoryStore = (options: { clock: Clock; lanes?: number; remembersMs
       const lanes = [...(db.lanes.get(row.service) ?? [])].toSorted(([a], [b]) => a - b)
       return {
         nowMs,
-        live: peers.filter((peer) => peer.state === 'live' && peer.expiresAtMs > nowMs).length,
-        lanes: lanes.map(([lane, { owner, epoch }]) => ({ lane, owner, expired: owner !== null && isExpired(owner), epoch })),
+        live: peers.filter((peer) => peer.state === 'live' && peer.expiresAtMs > nowMs && lanes.every(([, each]) => isLoadable(each, peer)))
+          .length,
+        lanes: lanes.map(([lane, stored]) => {
+          const { owner, epoch } = stored
+          return { lane, owner, expired: owner !== null && isExpired(owner), epoch, notLoadable: notLoadable(stored, row) }
+        }),
         openOrders: lanes.filter(([, stored]) => openOrders(stored).length > 0).map(([lane]) => lane),
       }
     },
@@ -170,8 +174,9 @@ export const memoryStore = (options: { clock: Clock; lanes?: number; remembersMs
       if (isExpired(process)) return null
       const isOurs = row.owner === null || row.owner === process
       const mayInherit = how === 'expired' && isExpired(row.owner) && clock.wallMs() >= startedAtMs + taker.leaseMs
-      if (!isOurs && !mayInherit) return null
-      set(row, { owner: process, epoch: row.epoch + 1, digest: null, release: taker.release }, pick(row))
+      if ((!isOurs && !mayInherit) || !isLoadable(row, taker)) return null
+      const structures = [...new Set([...row.structures, ...(taker.structures?.runs ?? [])])]
+      set(row, { owner: process, epoch: row.epoch + 1, digest: null, release: taker.release, structures }, pick(row))
       return recovered(row, lane, timerWindow)
     },
 
@@ -195,6 +200,11 @@ export const memoryStore = (options: { clock: Clock; lanes?: number; remembersMs
       return byDue(laneOf(service, lane))
         .filter((row) => compareTimers(row, after) > 0)
         .slice(0, limit)
+    },
+
+    async timersOf(service, lane, addresses) {
+      const wanted = new Set(addresses.map(({ kind, key }) => keyOf(kind, key)))
+      return byDue(laneOf(service, lane)).filter(({ kind, key }) => wanted.has(keyOf(kind, key)))
     },
 
     async commit(service, batch) {
@@ -355,6 +365,7 @@ const withSteps = (store: MemoryStore): MemoryStore => {
     release: around('release', store.release, ofLane),
     load: around('load', store.load, ofLane),
     timers: around('timers', store.timers, ofLane),
+    timersOf: around('timersOf', store.timersOf, ofLane),
     commit: around('commit', store.commit, (service, batch) => ({ service, lane: batch.lane, batch })),
     orders: around('orders', store.orders, ofLane),
     insertOrder: around('insertOrder', store.insertOrder, ofService),
@@ -369,3 +380,9 @@ const withSteps = (store: MemoryStore): MemoryStore => {
 
 const stale = (service: string, lane: number, epoch: number, row: StoredLane): StoreError =>
   new StoreError('stale_epoch', `lane ${service}/${lane}: epoch ${epoch} is not its owner's ${row.epoch}`)
+
+/** What may be stored in a lane and this process cannot load. */
+const notLoadable = ({ structures }: StoredLane, { structures: own }: ProcessRow): string[] =>
+  own ? structures.filter((structure) => !own.loads.includes(structure)).toSorted() : []
+
+const isLoadable = (row: StoredLane, process: ProcessRow): boolean => notLoadable(row, process).length === 0

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Ownership } from '#actors/runtime/ownership.ts'
-import type { LaneStore } from '#actors/runtime/ports.ts'
+import type { LaneStore, Structures } from '#actors/runtime/ports.ts'
 import { SimProcess } from '../../simulation/process.ts'
 import { promisesSettled, VirtualTime } from '../../simulation/virtual-time.ts'
 import { memoryStore } from '../../twins/store.ts'
@@ -20,7 +20,7 @@ class Fleet {
     await this.store.lanes('s', count)
   }
 
-  start(change: (store: LaneStore) => LaneStore = (store) => store) {
+  start(change: (store: LaneStore) => LaneStore = (store) => store, structures: Structures = { runs: ['a 1 x'], loads: ['a 1 x'] }) {
     const process = new SimProcess(this.time, `p${++this.#count}`, 's', 'r1')
     const held = new Map<number, number>()
     const said: string[] = []
@@ -30,6 +30,7 @@ class Fleet {
       service: 's',
       release: 'r1',
       url: () => 'http://test',
+      structures,
       store,
       clock: process.clock,
       log: quiet,
@@ -99,7 +100,26 @@ describe('ownership', () => {
     expect(second.held.size).toBe(4)
   })
 
-  it('is lost by itself when nothing can be renewed for a lease, and sends need a fresher one (O3)', async () => {
+  it('of a lane that may hold a newer structure stays with who can load it; the others say so and do not count (O3)', async () => {
+    const fleet = await begun()
+    const old = fleet.start()
+    await fleet.pass(10)
+    const young = fleet.start(undefined, { runs: ['a 2 y'], loads: ['a 1 x', 'a 2 y'] })
+    await fleet.pass(1_500)
+    expect([old.held.size, young.held.size]).toEqual([2, 2])
+    const theirs = [...young.held.keys()]
+    young.process.kill()
+    await fleet.pass(4_000)
+    expect([...old.held.keys()].toSorted()).toEqual([0, 1, 2, 3].filter((lane) => !theirs.includes(lane)))
+    expect([...old.ownership.notLoadable.keys()].toSorted()).toEqual(theirs.toSorted())
+    expect(old.ownership.notLoadable.get(theirs[0] ?? -1)).toMatchObject({ structures: ['a 2 y'] })
+    const heir = fleet.start(undefined, { runs: ['a 2 y'], loads: ['a 1 x', 'a 2 y'] })
+    await fleet.pass(2_000)
+    expect([old.held.size, heir.held.size]).toEqual([2, 2])
+    expect(old.ownership.notLoadable.size).toBe(0)
+  })
+
+  it('is lost by itself when nothing can be renewed for a lease, and sends need a fresher one (O4)', async () => {
     let away = false
     const fleet = await begun()
     const first = fleet.start((store) => ({

@@ -22,6 +22,8 @@ export interface Running {
 
 interface StartOptions {
   readonly release?: string
+  /** another one than the rig's: what a later release runs */
+  readonly definition?: ServiceDefinition
   readonly cacheBytes?: number
   readonly timerWindow?: number
   /** between the host and the store */
@@ -57,7 +59,7 @@ export class Rig {
     })
   }
 
-  async start({ release = 'r1', store = (own) => own, ...rest }: StartOptions = {}): Promise<Running> {
+  async start({ release = 'r1', definition = this.#definition, store = (own) => own, ...rest }: StartOptions = {}): Promise<Running> {
     const process = new SimProcess(
       this.time,
       `00000000-0000-4000-8000-${String(++this.#processes).padStart(12, '0')}`,
@@ -68,7 +70,7 @@ export class Rig {
     process.onDeath = () => link.crash()
     const host = new Host({
       ...rest,
-      definition: this.#definition,
+      definition,
       release,
       process: process.id,
       store: store(this.#heardBy(process)),

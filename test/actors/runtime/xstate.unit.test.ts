@@ -3,7 +3,8 @@ import type { AnyMachineSnapshot, AnyStateMachine } from 'xstate'
 import { assign, cancel, enqueueActions, fromPromise, initialTransition, raise, setup, transition } from 'xstate'
 import { describe, expect, it } from 'vitest'
 import type { Output } from '#actors/runtime/xstate.ts'
-import { ActorEnded, runnable, SnapshotMismatch, TurnFailed, UnknownAction } from '#actors/runtime/xstate.ts'
+import { SnapshotMismatch } from '#actors/runtime/snapshots.ts'
+import { ActorEnded, runnable, TurnFailed, UnknownAction } from '#actors/runtime/xstate.ts'
 import { effect, message, tell } from '#machines/contracts/actions.ts'
 
 /** A machine that the compiler has not checked. */
