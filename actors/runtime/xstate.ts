@@ -8,14 +8,17 @@ import { canonical, mermaid, plain } from './diagram.ts'
 import { textOf } from './faults.ts'
 import type { Found, StoredActor } from './snapshots.ts'
 import { Lineage, readSnapshot, SnapshotMismatch, writeSnapshot } from './snapshots.ts'
+import { plansOf } from './xstate-plans.ts'
+import type { Asked } from './xstate-plans.ts'
 
 /**
- * Runs stock XState 5 machines as pure data. The only file that knows XState's internals; each of them is pinned by
+ * Runs stock XState 5 machines as pure data. With xstate-plans.ts the only file that knows XState's internals; each of them is pinned by
  * `test/actors/runtime/xstate.unit.test.ts`, and the version of XState is exact.
  *
  * X1. A turn depends on its snapshot and event alone: no clock, no actor is ever started, no custom action is called.
  * X2. `machine.transition` runs with one reused scope whose executor only collects. (The exported `transition()` builds
  *     a whole actor at every call: 7 to 10 us against 3.)
+ *     Most turns do not even need that: their plan is known (xstate-plans.ts).
  * X3. What an action means is declared on it (`unrip`); an action, guard, delay or actor that is neither declared nor
  *     built in is refused when the machine is loaded, never skipped in a turn.
  */
@@ -113,7 +116,18 @@ export const runnable = (machine: AnyStateMachine, version: number, migrations: 
     .slice(0, 16)
 
   let outputs: Output[] = []
-  const scope = createScope((action) => collect(outputs, action, own.id))
+  const ask = (action: Collected): void => collect(outputs, action, own.id)
+  const scope = createScope(ask)
+  const plans = plansOf(own, scope)
+  /** P2: what cannot be planned, or throws, is XState's. */
+  const planned = (snapshot: AnyMachineSnapshot, event: { readonly type: string }): AnyMachineSnapshot | null => {
+    outputs = []
+    try {
+      return plans.transition(snapshot, event, ask)
+    } catch {
+      return null
+    }
+  }
 
   const run = (what: string, step: () => AnyMachineSnapshot): { snapshot: AnyMachineSnapshot; outputs: Output[] } => {
     outputs = []
@@ -167,7 +181,8 @@ export const runnable = (machine: AnyStateMachine, version: number, migrations: 
       // XState moves a done machine all the same.
       if (state.status === 'done') throw new ActorEnded(`${own.id}: ended, refuses ${event.type}`)
       const before = state.snapshot as AnyMachineSnapshot
-      const after = run(event.type, () => own.transition(before, event, scope as never))
+      const quick = planned(before, event)
+      const after = quick ? { snapshot: quick, outputs } : run(event.type, () => own.transition(before, event, scope as never))
       const unchanged = after.snapshot === before
       return {
         state: unchanged ? state : stateOf(after.snapshot),
@@ -234,9 +249,7 @@ const persisted = (status: string, value: unknown, context: unknown, history: No
 
 // --- actions ---------------------------------------------------------------------------------------------------------
 
-interface Collected {
-  readonly type: string
-  readonly params: unknown
+interface Collected extends Asked {
   readonly exec: { readonly unrip?: Declaration } | undefined
 }
 
