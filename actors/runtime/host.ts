@@ -69,7 +69,9 @@ const ORDER_EXPIRY_MS = 10_000
 const ORDER_POLL_MS = 250
 const DRAIN_WAIT_MS = 10_000
 const SWEEP_EVERY_MS = 600_000
-const SWEEP_ROWS = 5_000
+/** Of each kind a step: a statement of some 50 ms. */
+const SWEEP_ROWS = 2_000
+const SWEEP_STEP_MS = 500
 
 /**
  * A process that runs the actors of one service: it owns lanes, feeds them, steers them, and says how they stand.
@@ -156,7 +158,7 @@ export class Host {
     const moved = (): void => this.#ordersMoved()
     this.#stopOrders = await this.#patiently(() => store.onOrder(this.service, moved))
     await this.#patiently(() => this.#ownership.start())
-    this.#sweepLater()
+    this.#sweepLater(SWEEP_EVERY_MS)
     this.#lives({ type: 'recovered' })
   }
 
@@ -266,17 +268,22 @@ export class Host {
     }
   }
 
-  /** What ended longer ago than its retention goes, a little at a time. */
-  #sweepLater(): void {
+  /** What ended longer ago than its retention goes, a little at a time: the next step follows soon while there is more. */
+  #sweepLater(inMs: number): void {
     const { clock, store, definition, log } = this.#options
-    this.#cancelSweep = clock.after(SWEEP_EVERY_MS, () => {
-      const sweepAll = async (): Promise<void> => {
-        await store.sweep(this.service, clock.wallMs() - definition.retainEndedMs, SWEEP_ROWS)
-        for (const lane of this.#lanes.values()) await lane.sweepMarks()
-      }
-      sweepAll()
-        .catch((error: unknown) => log.warn({ event: 'store.not_swept' }, textOf(error)))
-        .finally(() => this.draining || this.#sweepLater())
+    const step = async (): Promise<number> => {
+      const gone = await store.sweep(this.service, clock.wallMs() - definition.retainEndedMs, SWEEP_ROWS)
+      if (gone >= SWEEP_ROWS) return SWEEP_STEP_MS
+      for (const lane of this.#lanes.values()) await lane.sweepMarks()
+      return SWEEP_EVERY_MS
+    }
+    this.#cancelSweep = clock.after(inMs, () => {
+      step()
+        .catch((error: unknown) => {
+          log.warn({ event: 'store.not_swept' }, textOf(error))
+          return SWEEP_EVERY_MS
+        })
+        .then((nextMs) => this.draining || this.#sweepLater(nextMs))
     })
   }
 

@@ -54,7 +54,7 @@ export class Inputs {
   }
 
   get paused(): boolean {
-    return this.#now.memory.cache.get(addressOf(LIFECYCLE))?.state.value === 'paused'
+    return this.#now.memory.cache.peek(addressOf(LIFECYCLE))?.state.value === 'paused'
   }
 
   /** An order to pause or to resume has had its turn. */

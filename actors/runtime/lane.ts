@@ -584,7 +584,7 @@ export class Lane {
   /** Right after a recovery: what is in memory is what is stored. */
   #showStored(): void {
     for (const address of this.#fixed) {
-      const found = this.#now.memory.cache.get(address)
+      const found = this.#now.memory.cache.peek(address)
       if (found) this.#show(address, found.state)
     }
     for (const { topic, next } of this.#now.memory.inputs.values()) this.#storedNext.set(topic, next)

@@ -9,6 +9,8 @@ export interface CachedActor {
   bytes: number
   /** PostgreSQL's UTC day, `YYYY-MM-DD`, of the last journal entry that holds this actor's base snapshot */
   readonly baseDay: string | null
+  /** read from the store for a turn that has not asked for it yet: that turn missed */
+  fresh: boolean
 }
 
 /**
@@ -19,6 +21,7 @@ export class SnapshotCache {
   readonly #lru: LRUCache<string, CachedActor>
   readonly #fixed: ReadonlySet<string>
   readonly #pinned = new Map<string, CachedActor>()
+  /** Turns whose actor was in memory, and turns that had to ask the store for it. */
   hits = 0
   misses = 0
 
@@ -29,11 +32,18 @@ export class SnapshotCache {
     this.#lru = new LRUCache({ maxSize: maxBytes, sizeCalculation: ({ bytes }) => Math.min(maxBytes, bytes + OVERHEAD_BYTES) })
   }
 
+  /** For its turn. */
   get(address: string): CachedActor | undefined {
     const found = this.#pinned.get(address) ?? this.#lru.get(address)
-    if (found) this.hits++
-    else this.misses++
+    if (!found || found.fresh) this.misses++
+    else this.hits++
+    if (found) found.fresh = false
     return found
+  }
+
+  /** For who only looks: not counted. */
+  peek(address: string): CachedActor | undefined {
+    return this.#pinned.get(address) ?? this.#lru.peek(address)
   }
 
   has(address: string): boolean {

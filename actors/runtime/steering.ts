@@ -57,7 +57,7 @@ export class Steering {
     // Only the order's own turn: whom its actor told may be parked, and that refuses nothing.
     const refused = draft.parked.find((parked) => parked.turn === turn)
     if (refused) return { outcome: 'refused', detail: refused.cause }
-    const state = this.#now.memory.cache.get(addressOf(kind.to))?.state.value ?? null
+    const state = this.#now.memory.cache.peek(addressOf(kind.to))?.state.value ?? null
     const expected = own ? undefined : this.#options.definition.orders[name]?.expects
     if (expected !== undefined && state !== expected) return { outcome: 'refused', detail: `it is ${String(state)} and not ${expected}` }
     return { outcome: 'taken', state }

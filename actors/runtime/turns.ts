@@ -114,7 +114,7 @@ export class Turns {
     for (const row of rows) {
       const { state, sequence, isOld } = this.#machine(row).load(row.body)
       if (isOld) old.push(row)
-      else this.#memory.cache.loaded(addressOf(row), { state, sequence, bytes: row.body.length, baseDay: null })
+      else this.#memory.cache.loaded(addressOf(row), { state, sequence, bytes: row.body.length, baseDay: null, fresh: true })
     }
     if (old.length > 0) await this.#upgrade(old)
   }
@@ -429,7 +429,7 @@ export class Turns {
 
   #touch(draft: Draft, to: Address, machine: Machine, state: CachedActor['state'], before: CachedActor | undefined): void {
     const sequence = (before?.sequence ?? 0) + 1
-    const actor: CachedActor = { state, sequence, bytes: before?.bytes ?? 400, baseDay: draft.day }
+    const actor: CachedActor = { state, sequence, bytes: before?.bytes ?? 400, baseDay: draft.day, fresh: false }
     const address = addressOf(to)
     this.#memory.cache.changed(address, actor)
     this.#absent.delete(address)

@@ -7,6 +7,7 @@ const actor = (sequence: number, bytes = 200): CachedActor => ({
   sequence,
   bytes,
   baseDay: null,
+  fresh: false,
 })
 
 describe('the snapshot cache', () => {
@@ -53,5 +54,15 @@ describe('the snapshot cache', () => {
     const cache = new SnapshotCache(100, new Set())
     cache.loaded('large', actor(1, 10_000))
     expect(cache.has('large')).toBe(true)
+  })
+
+  it('counts a turn whose actor had to be read as a miss, and the next one as a hit', () => {
+    const cache = new SnapshotCache(10_000, new Set())
+    cache.get('new')
+    cache.loaded('stored', { ...actor(1), fresh: true })
+    cache.peek('stored')
+    cache.get('stored')
+    cache.get('stored')
+    expect({ hits: cache.hits, misses: cache.misses }).toEqual({ hits: 1, misses: 2 })
   })
 })
