@@ -35,7 +35,7 @@ export const upgraded = (
 ): Upgrade => {
   const up = machine.upgrade(row.body, { timers: timers.map(storedTimer), effects: effects.map(storedEffect) })
   const body = machine.store(up.state, up.sequence)
-  const actor = { state: up.state, sequence: up.sequence, bytes: body.length, baseDay: null }
+  const actor = { state: up.state, sequence: up.sequence, bytes: body.length, baseDay: null, fresh: true }
   return { address: addressOf(row), actor, row: { ...row, body }, ...rowsOf(up, row, timers, effects, token) }
 }
 
