@@ -1,7 +1,7 @@
 import { booleans, bytes, ints, jsons, letters, longs, texts, uuids } from './arrays.ts'
 import { StoreError } from './errors.ts'
 import { historyColumns } from './history/rows.ts'
-import type { Batch, EffectState } from './rows.ts'
+import type { Batch, EffectState, LetterRow } from './rows.ts'
 import type { Sessions, Statement } from './session.ts'
 
 /**
@@ -13,8 +13,12 @@ import type { Sessions, Statement } from './session.ts'
  */
 export const commitBatch = async (sessions: Sessions, service: string, batch: Batch): Promise<'done' | 'again'> => {
   const what = `lane ${service}/${batch.lane}: batch ${batch.batch}`
-  const values = encoded(what, () => [...ENCODERS.map((encode) => encode(batch, service)), ...historyColumns(batch.history)])
-  const statement = batch.history.length > 0 ? COMMIT_HISTORY : COMMIT
+  const values = encoded(what, () => [
+    ...ENCODERS.map((encode) => encode(batch, service)),
+    ...historyColumns(batch.history),
+    ...letterColumns(batch.letters),
+  ])
+  const statement = STATEMENTS[batch.history.length > 0 ? 'history' : 'plain'][batch.letters.length > 0 ? 'letters' : 'none']
   const rows = await sessions.query<{ outcome: 'done' | 'again' }>(statement, values, what)
   const outcome = rows[0]?.outcome
   if (!outcome) throw new StoreError('broken_contract', `${what}: commit_batch answered nothing`)
@@ -107,12 +111,38 @@ const encoded = (what: string, encode: () => unknown[]): unknown[] => {
   }
 }
 
+/** The parameters of `commit_letters` of its own; none where no parked event moved. */
+const letterColumns = (rows: readonly LetterRow[]): (Buffer | null)[] =>
+  rows.length === 0
+    ? []
+    : [
+        longs(rows, ({ turn }) => turn),
+        booleans(rows, ({ waits }) => waits),
+        texts(rows, ({ cause }) => cause),
+        texts(rows, ({ ordered }) => ordered),
+        texts(rows, ({ done }) => done),
+      ]
+
 const ENCODERS = Object.values(COLUMNS)
 const HISTORY_PARAMETERS = 7
-const call = `unrip.commit_batch(${Object.keys(COLUMNS)
-  .map((name, index) => `${name} => $${index + 1}`)
-  .join(', ')})`
-const historyPlaces = Array.from({ length: HISTORY_PARAMETERS }, (_, index) => `$${ENCODERS.length + index + 1}`).join(', ')
-const COMMIT: Statement = { name: 'commit', text: `SELECT ${call} AS outcome` }
-/** One statement: the inner call fences before the outer inserts. */
-const COMMIT_HISTORY: Statement = { name: 'commit_history', text: `SELECT unrip.commit_history(${call}, ${historyPlaces}) AS outcome` }
+const LETTER_PARAMETERS = 5
+const places = (count: number, after: number): string => Array.from({ length: count }, (_, index) => `$${after + index + 1}`).join(', ')
+const named = Object.keys(COLUMNS).map((name, index) => `${name} => $${index + 1}`)
+const batchCall = `unrip.commit_batch(${named.join(', ')})`
+const historyCall = `unrip.commit_history(${batchCall}, ${places(HISTORY_PARAMETERS, ENCODERS.length)})`
+/** `p_service`, `p_lane`, `p_epoch` and `p_batch` are the first four. */
+const withLetters = (call: string, after: number): string =>
+  `unrip.commit_letters(${call}, $1, $2, $3, $4, ${places(LETTER_PARAMETERS, after)})`
+const statement = (name: string, call: string): Statement => ({ name, text: `SELECT ${call} AS outcome` })
+
+/** One statement each: the innermost call fences before the others write. */
+const STATEMENTS = {
+  plain: {
+    none: statement('commit', batchCall),
+    letters: statement('commit_letters', withLetters(batchCall, ENCODERS.length)),
+  },
+  history: {
+    none: statement('commit_history', historyCall),
+    letters: statement('commit_history_letters', withLetters(historyCall, ENCODERS.length + HISTORY_PARAMETERS)),
+  },
+} as const

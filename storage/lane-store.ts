@@ -1,7 +1,7 @@
 import { commitBatch } from './batches.ts'
 import { insertOrder, onOrder, openOrders, orderAnswers } from './orders.ts'
 import { deregister, ensureDays, register, reincarnate, release, renew, serviceLanes, sweep, sweepMarks, take } from './ownership.ts'
-import { loadActors, nextTimers, recoverLane, timersOf } from './recovery.ts'
+import { loadActors, nextLetters, nextTimers, recoverLane, timersOf } from './recovery.ts'
 import { ControlSession, Sessions } from './session.ts'
 import type { StoreLog } from './session.ts'
 
@@ -41,6 +41,7 @@ export const laneStore = (options: LaneStoreOptions) => {
     load: loadActors.bind(null, sessions),
     timers: nextTimers.bind(null, sessions),
     timersOf: timersOf.bind(null, sessions),
+    letters: nextLetters.bind(null, sessions),
     commit: commitBatch.bind(null, sessions),
     orders: openOrders.bind(null, sessions),
     insertOrder: insertOrder.bind(null, sessions),

@@ -1,5 +1,19 @@
 import type { ClientBase } from 'pg'
-import type { ActorRow, EffectRow, EffectState, Halt, InputRow, LaneRow, MarkRow, OutboxRow, Recovered, SentRow, TimerRow } from './rows.ts'
+import type {
+  ActorRow,
+  EffectRow,
+  EffectState,
+  Halt,
+  InputRow,
+  LaneRow,
+  Letter,
+  MarkRow,
+  OutboxRow,
+  ParkedActor,
+  Recovered,
+  SentRow,
+  TimerRow,
+} from './rows.ts'
 import { rowsOf } from './session.ts'
 import type { Sessions, Statement } from './session.ts'
 
@@ -35,7 +49,7 @@ const readAll = async (client: ClientBase, service: string, lane: number, epoch:
     moreTimers: timers.length > timerWindow,
     effects: effects.map((effect) => ({ ...effect, mode: MODES[effect.mode], state: STATES[effect.state] })),
     outbox,
-    parkedActors: await rowsOf<{ kind: string; key: string; waiting: number }>(client, PARKED, [service, lane]),
+    parkedActors: await rowsOf<ParkedActor>(client, PARKED, [service, lane]),
   }
 }
 
@@ -64,6 +78,22 @@ export const timersOf = (
     TIMERS_OF,
     [service, lane, addresses.map(({ kind }) => kind), addresses.map(({ key }) => key)],
     `lane ${service}/${lane}: timers of ${addresses.length} actors`,
+  )
+
+const LETTER_BYTES = 1024 * 1024
+
+/** The first open events of these actors, and these records, in the order of their turns; at least one, and about 1 MiB. */
+export const nextLetters = (
+  sessions: Sessions,
+  service: string,
+  lane: number,
+  of: readonly { kind: string; key: string; turn: number }[],
+  limit: number,
+): Promise<Letter[]> =>
+  sessions.query<Letter>(
+    LETTERS,
+    [service, lane, of.map(({ kind }) => kind), of.map(({ key }) => key), of.map(({ turn }) => turn), limit, LETTER_BYTES],
+    `lane ${service}/${lane}: parked events`,
   )
 
 /** Snapshots by address; one that is not stored is absent. */
@@ -123,7 +153,14 @@ const EFFECTS = statement(
   `SELECT effect, kind, key, name, mode, state, token, not_after_ms AS "notAfterMs", ask_at_ms AS "askAtMs", asked, updated_at_ms AS "sinceMs", body FROM unrip.recover_effects($1, $2)`,
 )
 const OUTBOX = statement('recover_outbox', 'SELECT batch, incarnation, blob FROM unrip.recover_outbox($1, $2, $3)')
-const PARKED = statement('recover_parked', 'SELECT kind, key, waiting FROM unrip.recover_parked($1, $2)')
+const PARKED = statement(
+  'parked_actors',
+  'SELECT kind, key, turn, NOT waits AS held, cause, at_ms AS "sinceMs", open FROM unrip.parked_actors($1, $2)',
+)
+const LETTERS = statement(
+  'next_letters',
+  `SELECT turn, kind, key, origin, coalesce(ordered, '') AS ordered, event FROM unrip.next_letters($1, $2, $3, $4, $5, $6, $7)`,
+)
 const NEXT_TIMERS = statement(
   'next_timers',
   'SELECT kind, key, timer, token, due_ms AS "dueMs", event FROM unrip.next_timers($1, $2, $3, $4, $5, $6, $7)',

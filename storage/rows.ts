@@ -135,6 +135,43 @@ export interface ParkedRow {
   readonly event: Uint8Array
 }
 
+/** What became of a parked event in this batch. A text that is '' stays as it is. */
+export interface LetterRow {
+  /** the turn that it was parked at: its name for good */
+  readonly turn: number
+  /** waits for its turn, untried or let go by an order; false: was tried, and holds its actor */
+  readonly waits: boolean
+  readonly cause: string
+  /** the order that let it go: which, who, why */
+  readonly ordered: string
+  /** how, when and by whom it was resolved; '': it is open */
+  readonly done: string
+}
+
+/** An actor with events that wait, or (kind '') a record that no actor was found for. */
+export interface ParkedActor {
+  readonly kind: string
+  readonly key: string
+  /** of the first event that waits */
+  readonly turn: number
+  /** that event was tried and holds the others; false: they are under way again, in their order */
+  readonly held: boolean
+  readonly cause: string
+  readonly sinceMs: number
+  /** events that wait, the first one included */
+  readonly open: number
+}
+
+/** A parked event, to be taken again. */
+export interface Letter {
+  readonly turn: number
+  readonly kind: string
+  readonly key: string
+  readonly origin: string
+  readonly ordered: string
+  readonly event: Uint8Array
+}
+
 export interface JournalRow {
   readonly kind: string
   readonly key: string
@@ -176,6 +213,7 @@ export interface Batch {
   readonly sent: readonly SentRow[]
   readonly orders: readonly { id: number; answer: object }[]
   readonly parked: readonly ParkedRow[]
+  readonly letters: readonly LetterRow[]
   readonly history: readonly HistoryRow[]
 }
 
@@ -205,5 +243,5 @@ export interface Recovered {
   /** batches above `lane.published`, in order */
   readonly outbox: readonly OutboxRow[]
   /** actors with an unresolved parked event; later events of theirs wait */
-  readonly parkedActors: readonly { kind: string; key: string; waiting: number }[]
+  readonly parkedActors: readonly ParkedActor[]
 }

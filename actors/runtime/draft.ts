@@ -5,7 +5,7 @@ import { EMPTY_BYTES, toBytes } from './json.ts'
 import type { Item } from './mailbox.ts'
 import type { Emitted } from './outbox.ts'
 import { packOutbox } from './outbox.ts'
-import type { ActorRow, Batch, EffectRow, Halt, InputRow, JournalRow, MarkRow, ParkedRow, SentRow, TimerRow } from './ports.ts'
+import type { ActorRow, Batch, EffectRow, Halt, InputRow, JournalRow, LetterRow, MarkRow, ParkedRow, SentRow, TimerRow } from './ports.ts'
 import type { CachedActor } from './snapshot-cache.ts'
 
 export interface TouchedActor {
@@ -34,6 +34,7 @@ export class Draft {
   readonly sent = new Map<string, SentRow>()
   readonly orders: { id: number; answer: object }[] = []
   readonly parked: ParkedRow[] = []
+  readonly letters = new Map<number, LetterRow>()
   readonly history: HistoryRow[] = []
   /** run after the commit, in order */
   readonly released: (() => void)[] = []
@@ -57,6 +58,11 @@ export class Draft {
     this.timersOff.set(at, { kind, key, timer })
   }
 
+  /** What becomes of a parked event; the last word in a batch counts. */
+  letter(turn: number, { waits = false, cause = '', ordered = '', done = '' }: Partial<Omit<LetterRow, 'turn'>>): void {
+    this.letters.set(turn, { turn, waits, cause, ordered, done })
+  }
+
   /** True when committing it would change nothing but the batch number. */
   get empty(): boolean {
     return (
@@ -66,7 +72,9 @@ export class Draft {
       this.marks.size === 0 &&
       this.halted === undefined &&
       this.orders.length === 0 &&
-      this.parked.length === 0
+      this.parked.length === 0 &&
+      this.letters.size === 0 &&
+      this.emitted.length === 0
     )
   }
 
@@ -87,6 +95,7 @@ export class Draft {
       sent: [...this.sent.values()],
       orders: this.orders,
       parked: this.parked,
+      letters: [...this.letters.values()],
       history: this.history,
       ...(this.halted === undefined ? {} : { halted: this.halted }),
     }

@@ -326,6 +326,9 @@ export class Host {
       const { lane, disagreement } = distrusted
       return { outcome: 'refused', code: 'STATE_DISAGREES', message: `lane ${lane}: ${disagreement.detail}; only after an order reconcile` }
     }
+    const { lane: only } = order.arguments
+    if (typeof only === 'number' && only >= this.#lanesWanted)
+      return { outcome: 'refused', code: 'NO_SUCH_LANE', message: `${this.service} has no lane ${only}; it has ${this.#lanesWanted}` }
     // In memory and at once, before the row: a disarm must hold even where it cannot be written.
     if (kind?.shutsGate) this.#shutGate(null)
     const { store, log } = this.#options
@@ -333,7 +336,8 @@ export class Host {
     try {
       const body = { ...(kind?.namesRelease ? { release: this.#options.release } : {}), ...order.arguments, order: order.order }
       const expiresInMs = kind?.expiresInMs ?? (order.order === 'arm' ? ORDER_EXPIRY_MS : null)
-      ;({ id } = await store.insertOrder(this.service, { by: order.by, reason: order.reason, body, expiresInMs }))
+      const lane = typeof only === 'number' ? { lane: only } : {}
+      ;({ id } = await store.insertOrder(this.service, { by: order.by, reason: order.reason, body, expiresInMs, ...lane }))
     } catch (error) {
       log.error({ event: 'order.not_written', order: order.order }, textOf(error))
       return {
@@ -448,7 +452,7 @@ export class Host {
 
   /** Orders that the runtime takes by itself, for every service. */
   get ownOrders(): readonly string[] {
-    return ['pause', 'resume', 'accept-loss', ...(this.#options.fence ? ['reconcile'] : [])]
+    return ['pause', 'resume', 'accept-loss', 'replay-dead-letters', 'drop-dead-letters', ...(this.#options.fence ? ['reconcile'] : [])]
   }
 
   get notLoadable(): ReadonlyMap<number, { readonly sinceMs: number; readonly structures: readonly string[] }> {

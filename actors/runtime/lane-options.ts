@@ -3,6 +3,7 @@ import type { HostBroken } from './faults.ts'
 import type { Item } from './mailbox.ts'
 import type { LaneMemory } from './memory.ts'
 import type { Emitted } from './outbox.ts'
+import type { ParkedView } from './parked.ts'
 import type { BusReader, Clock, Halt, LaneStore, Log, MessageBus, Meter, StoreFence } from './ports.ts'
 import type { ServiceDefinition, Tables } from './service.ts'
 import type { Turns } from './turns.ts'
@@ -66,6 +67,7 @@ export interface LaneView {
   /** topic → how many sources it has marks of, and when one of them last moved here; null: not since the lane was taken */
   readonly marks: Readonly<Record<string, { count: number; moved_ms: number | null }>>
   readonly parked_actors: number
+  readonly parked: ParkedView
   readonly outbox_bytes: number
   /** topic → the next offset to take, as committed */
   readonly inputs: Readonly<Record<string, number>>

@@ -31,6 +31,9 @@ const RETRY_MS = 50
 const RECALLED_AT_ONCE = 1_000
 /** With this much waiting the next batch is computed while one commits; below it, waiting gathers larger batches. */
 const COMPUTE_AHEAD_EVENTS = 256
+/** Parked events a batch, and what else may come in with them: so they end, however much of it comes. */
+const LETTERS = 512
+const BESIDE_LETTERS = 256
 
 /**
  * A lane while it is owned: gather, turn, commit, release, and again.
@@ -69,6 +72,8 @@ export class Lane {
   #limit = Number.POSITIVE_INFINITY
   #suspects = 0
   #positionDue = false
+  /** parked events whose turn it is, read for the next batch */
+  #letters: Item[] = []
   #loop: Promise<void> = Promise.resolve()
   lastCommitMs = 0
   committedTurn: number
@@ -275,6 +280,7 @@ export class Lane {
     let inCommit: { draft: Draft; done: Promise<Committed> } | null = null
     while (this.#isOpen()) {
       this.#readTimers()
+      if (!inCommit && this.#now.memory.parked.anyUnderWay) await this.#readLetters()
       const draft: Draft | 'refused' | null = await this.#compute()
       if (inCommit) {
         const outcome: Committed = await inCommit.done
@@ -290,7 +296,7 @@ export class Lane {
       else if (draft) {
         inCommit = { draft, done: this.#commit(draft) }
         this.#committing = inCommit.done
-        if (this.#mailbox.length < COMPUTE_AHEAD_EVENTS) {
+        if (this.#mailbox.length < COMPUTE_AHEAD_EVENTS || this.#now.memory.parked.anyUnderWay) {
           const outcome: Committed = await inCommit.done
           inCommit = null
           if (outcome === 'lost') return
@@ -373,9 +379,42 @@ export class Lane {
     const { clock } = this.#options
     const { timers } = this.#now.memory
     if (this.#state === 'running') for (const timer of timers.due(clock.wallMs(), 512)) this.#mailbox.add({ from: 'timer', timer })
-    const items = this.#mailbox.take(this.#limit, this.#outbox.waitingBytes > OUTBOX_LIMIT_BYTES ? 'orders' : undefined)
+    const items = this.#takeNext()
     if (this.#state === 'running') this.#inputs.fell()
     return items
+  }
+
+  /** Orders ahead of all; then parked events whose turn it is, ahead of what came later. */
+  #takeNext(): Item[] {
+    const letters = this.#letters.splice(0)
+    const onlyOrders = this.#outbox.waitingBytes > OUTBOX_LIMIT_BYTES
+    if (onlyOrders || letters.length === 0) return this.#mailbox.take(this.#limit, onlyOrders ? 'orders' : undefined)
+    const orders = this.#mailbox.take(this.#limit, 'orders')
+    const first = [...orders, ...letters.slice(0, Math.max(0, this.#limit - orders.length))]
+    return [...first, ...this.#mailbox.take(Math.min(BESIDE_LETTERS, this.#limit - first.length))]
+  }
+
+  /** The rows are the queue: read while nothing is in commit they are all there is, and exactly what memory knows of. */
+  async #readLetters(): Promise<void> {
+    const { store, service, clock, log } = this.#options
+    const { parked } = this.#now.memory
+    if (this.#state !== 'running') return
+    const of = parked.underWay()
+    try {
+      const letters = await store.letters(service, this.lane, of, LETTERS)
+      const poison = this.#now.poison?.item
+      this.#letters = letters.map((letter): Item => {
+        return poison?.from === 'letter' && poison.letter.turn === letter.turn ? poison : { from: 'letter', letter }
+      })
+      if (letters.length > 0) return
+      for (const { kind, key, turn } of of) {
+        log.error({ event: 'letters.none', lane: this.lane, actor: `${kind}/${key}`, turn }, 'no row of what should be under way')
+        parked.forget({ kind, key }, turn)
+      }
+    } catch (error) {
+      log.warn({ event: 'letters.not_read', lane: this.lane }, textOf(error))
+      clock.after(RETRY_MS * 4, () => this.#wakeUp())
+    }
   }
 
   /**
@@ -498,6 +537,7 @@ export class Lane {
     const { store, service, clock, log, timerWindow } = this.#options
     this.#mailbox.putBack(drafts.flatMap((draft) => (draft instanceof Draft ? draft.items : [])))
     this.#now.turns.discard()
+    this.#letters = []
     for (let tries = 1; this.#isOpen(); tries++) {
       try {
         const recovered = await store.recover(service, this.lane, this.epoch, timerWindow)
@@ -539,6 +579,9 @@ export class Lane {
     }
     for (const { kind, key, cause, origin } of draft.parked)
       log.warn({ event: 'event.parked', lane: this.lane, actor: `${kind}/${key}`, origin }, cause)
+    for (const { turn, cause, done } of draft.letters.values())
+      if (done !== '' || cause !== '')
+        log.info({ event: done === '' ? 'letter.parked_again' : 'letter.done', lane: this.lane, turn }, done || cause)
     for (const row of draft.effects.values()) {
       if (row.state === 'void') this.#effects.stop(row.effect)
       else if (this.#effects.has(row.effect)) continue
@@ -591,7 +634,7 @@ export class Lane {
   }
 
   describe(): LaneView {
-    const { halted, effects, timers, parkedActors, cache, marks } = this.#now.memory
+    const { halted, effects, timers, parked, cache, marks } = this.#now.memory
     return {
       lane: this.lane,
       epoch: this.epoch,
@@ -605,7 +648,8 @@ export class Lane {
       timers: timers.size,
       effects: [...effects.values()].map(({ name, state, sinceMs }) => ({ name, state, since_ms: sinceMs })),
       marks: marks.describe(),
-      parked_actors: parkedActors.size,
+      parked_actors: parked.size,
+      parked: parked.describe(),
       outbox_bytes: this.#outbox.waitingBytes,
       inputs: Object.fromEntries(this.#storedNext),
       lag: Object.fromEntries([...this.#storedNext].map(([topic, next]) => [topic, Math.max(0, (this.#ends.get(topic) ?? next) - next)])),

@@ -1,5 +1,5 @@
 import type { Address, Cause } from '#machines/contracts/stamp.ts'
-import type { BusRecord, EffectRow, OrderRow, TimerRow } from './ports.ts'
+import type { BusRecord, EffectRow, Letter, OrderRow, TimerRow } from './ports.ts'
 
 /** Something that has arrived for a lane and waits for its turn. */
 export type Item =
@@ -7,6 +7,8 @@ export type Item =
   | { readonly from: 'record'; readonly record: BusRecord }
   | { readonly from: 'timer'; readonly timer: TimerRow }
   | { readonly from: 'effect'; readonly end: EffectEnd }
+  /** a parked event that is taken again; it waits in its row, and not here */
+  | { readonly from: 'letter'; readonly letter: Letter }
   | { readonly from: 'tell'; readonly to: Address; readonly event: PlainEvent; readonly cause: Cause | null }
 
 export type PlainEvent = { readonly type: string } & Readonly<Record<string, unknown>>
@@ -38,10 +40,11 @@ export class Mailbox {
     this.#recordBytes += sizeOf(item)
   }
 
-  /** Puts items that were taken back in front, in their order. */
+  /** Puts items that were taken back in front, in their order; a parked event is read again from its row. */
   putBack(items: readonly Item[]): void {
     this.#orders = [...items.filter((item) => item.from === 'order'), ...this.#orders]
-    this.#items = [...items.filter((item) => item.from !== 'order'), ...this.#items.slice(this.#head)]
+    const rest = items.filter((item) => item.from !== 'order' && item.from !== 'letter')
+    this.#items = [...rest, ...this.#items.slice(this.#head)]
     this.#head = 0
     for (const item of items) this.#recordBytes += sizeOf(item)
   }

@@ -1,5 +1,6 @@
 import type { Address } from '#machines/contracts/stamp.ts'
 import { Marks } from './marks.ts'
+import { Parked } from './parked.ts'
 import type { EffectRow, Halt, InputRow, LaneRow, Recovered } from './ports.ts'
 import { SnapshotCache } from './snapshot-cache.ts'
 import type { Upgrade } from './snapshots-up.ts'
@@ -29,8 +30,7 @@ export interface LaneMemory {
   readonly timers: Timers
   /** the open ledger */
   readonly effects: Map<string, EffectRow>
-  /** address → how many later events wait behind the parked one */
-  readonly parkedActors: Map<string, number>
+  readonly parked: Parked
   readonly cache: SnapshotCache
   /** Brought up from an older version, and in no draft yet. */
   readonly upgrades: Upgrade[]
@@ -56,7 +56,7 @@ export const remember = (
     ),
     timers: armed,
     effects: new Map(effects.map((effect) => [effect.effect, effect])),
-    parkedActors: new Map(parkedActors.map(({ kind, key, waiting }) => [addressOf({ kind, key }), waiting])),
+    parked: new Parked(parkedActors),
     cache: new SnapshotCache(cacheBytes, fixed),
     upgrades: [],
   }

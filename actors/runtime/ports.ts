@@ -172,6 +172,43 @@ export interface ParkedRow {
   readonly event: Uint8Array
 }
 
+/** What became of a parked event in this batch. A text that is '' stays as it is. */
+export interface LetterRow {
+  /** the turn that it was parked at: its name for good */
+  readonly turn: number
+  /** waits for its turn, untried or let go by an order; false: was tried, and holds its actor */
+  readonly waits: boolean
+  readonly cause: string
+  /** the order that let it go: which, who, why */
+  readonly ordered: string
+  /** how, when and by whom it was resolved; '': it is open */
+  readonly done: string
+}
+
+/** An actor with events that wait, or (kind '') a record that no actor was found for. */
+export interface ParkedActor {
+  readonly kind: string
+  readonly key: string
+  /** of the first event that waits */
+  readonly turn: number
+  /** that event was tried and holds the others; false: they are under way again, in their order */
+  readonly held: boolean
+  readonly cause: string
+  readonly sinceMs: number
+  /** events that wait, the first one included */
+  readonly open: number
+}
+
+/** A parked event, to be taken again. */
+export interface Letter {
+  readonly turn: number
+  readonly kind: string
+  readonly key: string
+  readonly origin: string
+  readonly ordered: string
+  readonly event: Uint8Array
+}
+
 export interface JournalRow {
   readonly kind: string
   readonly key: string
@@ -213,6 +250,7 @@ export interface Batch {
   readonly sent: readonly SentRow[]
   readonly orders: readonly { id: number; answer: object }[]
   readonly parked: readonly ParkedRow[]
+  readonly letters: readonly LetterRow[]
   readonly history: readonly HistoryRow[]
 }
 
@@ -242,7 +280,7 @@ export interface Recovered {
   /** batches above `lane.published`, in order */
   readonly outbox: readonly OutboxRow[]
   /** actors with an unresolved parked event; later events of theirs wait */
-  readonly parkedActors: readonly { kind: string; key: string; waiting: number }[]
+  readonly parkedActors: readonly ParkedActor[]
 }
 
 export interface LaneStore {
@@ -269,6 +307,8 @@ export interface LaneStore {
   /** All timers of these actors; the order does not matter. */
   timersOf(service: string, lane: number, addresses: readonly { kind: string; key: string }[]): Promise<TimerRow[]>
   commit(service: string, batch: Batch): Promise<'done' | 'again'>
+  /** The first open events of these actors, and these records (by turn), in the order of their turns: at most `limit`, and about 1 MiB. */
+  letters(service: string, lane: number, of: readonly { kind: string; key: string; turn: number }[], limit: number): Promise<Letter[]>
   /** Storage went back: every lane gets a new incarnation and epoch and loses its owner. Only the first call for this incarnation does it. */
   reincarnate(service: string, lane: number, incarnation: string): Promise<void>
   /** Removes actors, effects and answered orders that ended before; at most `limit` of each. How many went. */

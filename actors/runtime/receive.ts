@@ -21,7 +21,7 @@ export type Received =
   /** lost data: the input halts before this record */
   | { readonly is: 'gap'; readonly detail: string }
 
-interface Stamped {
+export interface Stamped {
   readonly source: string
   readonly incarnation: string
   readonly position: number
@@ -47,7 +47,13 @@ export const receive = (
   return { received: read(record, stamped, definition, partitionOf), stamped }
 }
 
-const read = (record: BusRecord, stamped: Stamped, definition: ServiceDefinition, partitionOf: (laneKey: string) => number): Received => {
+/** What a record says, whether it is new or not. */
+export const read = (
+  record: BusRecord,
+  stamped: Stamped,
+  definition: ServiceDefinition,
+  partitionOf: (laneKey: string) => number,
+): Received => {
   const topic = record.topic as TopicName
   const contract = topics[topic] as { schema: z.ZodType; event_type: string; laneKey: (payload: unknown) => string }
   const route = definition.inputs[topic] as ((message: Message<unknown>, at: RecordAt) => Routed | null) | undefined

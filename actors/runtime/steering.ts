@@ -3,8 +3,12 @@ import type { Gate } from './gate.ts'
 import type { Inputs } from './inputs.ts'
 import type { LaneNow, LaneOptions } from './lane-options.ts'
 import type { Item } from './mailbox.ts'
+import { resolveLetters } from './letters.ts'
 import { addressOf, LIFECYCLE } from './memory.ts'
 import type { OrderRow } from './ports.ts'
+
+/** What a lane answers to an order. */
+type Carried = { readonly outcome: string; readonly detail?: string; readonly state?: unknown } & Readonly<Record<string, unknown>>
 
 /** Carries out what operators order. Every order is answered in its row and told on a topic, whatever became of it. */
 export class Steering {
@@ -41,11 +45,12 @@ export class Steering {
     draft.released.push(() => this.#gate.orderCommitted(order))
   }
 
-  async #carryOut(draft: Draft, order: OrderRow): Promise<{ outcome: string; detail?: string; state?: unknown }> {
+  async #carryOut(draft: Draft, order: OrderRow): Promise<Carried> {
     if (order.expiresAtMs !== null && order.expiresAtMs < draft.nowMs) return { outcome: 'expired' }
     const { order: name, ...rest } = order.body
     if (name === 'accept-loss') return this.#inputs.acceptLoss(draft)
     if (name === 'reconcile') return this.#gate.reconcile()
+    if (name === 'replay-dead-letters' || name === 'drop-dead-letters') return resolveLetters(draft, this.#now.memory, order)
     if (name === 'arm' && this.#gate.disagreement) return { outcome: 'refused', detail: this.#gate.disagreement.detail }
     const own = name === 'pause' || name === 'resume'
     const kind = own ? { to: LIFECYCLE, type: `order.${name}` } : this.#options.definition.orders[name]

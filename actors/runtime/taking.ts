@@ -3,11 +3,13 @@ import type { Draft } from './draft.ts'
 import { closeInLedger } from './effects.ts'
 import type { Inputs } from './inputs.ts'
 import type { LaneNow, LaneOptions } from './lane-options.ts'
-import { EMPTY_BYTES } from './json.ts'
+import { EMPTY_BYTES, fromBytes } from './json.ts'
 import type { EffectEnd, Item, PlainEvent } from './mailbox.ts'
 import { LIFECYCLE } from './memory.ts'
-import type { BusRecord } from './ports.ts'
-import { receive } from './receive.ts'
+import { storableKey } from './parked.ts'
+import type { BusRecord, Letter } from './ports.ts'
+import { read, receive } from './receive.ts'
+import type { Stamped } from './receive.ts'
 import type { Steering } from './steering.ts'
 import { effectBody, timerBody } from './bodies.ts'
 
@@ -42,6 +44,8 @@ export class Taking {
       }
       case 'effect':
         return { to: item.end.row, run: () => this.#takeEffectEnd(draft, item, item.end) }
+      case 'letter':
+        return { to: item.letter.kind === '' ? null : item.letter, run: () => this.#takeLetter(draft, item, item.letter) }
     }
   }
 
@@ -74,7 +78,8 @@ export class Taking {
       case 'unreadable':
         return {
           to: null,
-          run: async () => this.#now.turns.parkWithoutActor(draft, origin, record.value ?? EMPTY_BYTES, received.why),
+          run: async () =>
+            this.#now.turns.parkWithoutActor(draft, withSource(origin, stamped), record.value ?? EMPTY_BYTES, received.why, 'unreadable'),
         }
       case 'event': {
         const { to, event, history } = received.routed
@@ -82,7 +87,8 @@ export class Taking {
         if (history && poison) {
           // It is the row that storage will not take: no fault of the actor's, whose later rows go on.
           const why = `storage refused it: ${poison}`
-          return { to: null, run: async () => this.#now.turns.parkWithoutActor(draft, origin, record.value ?? EMPTY_BYTES, why) }
+          const value = record.value ?? EMPTY_BYTES
+          return { to: null, run: async () => this.#now.turns.parkWithoutActor(draft, withSource(origin, stamped), value, why, 'storage') }
         }
         if (history) draft.history.push(history)
         return { to, run: () => this.#deliver(draft, item, to, event, received.cause, origin, record.timestampMs) }
@@ -117,5 +123,79 @@ export class Taking {
     if (!closeInLedger(draft, this.#now.memory.effects, end)) return this.#count('effects.stale_end')
     this.#count(`effect.${end.event.type}`)
     await this.#deliver(draft, item, end.row, end.event, effectBody(end.row).cause, `effect ${end.row.effect}`)
+  }
+
+  /** A parked event whose turn it is: not one that was let go before another of its actor was parked again. */
+  async #takeLetter(draft: Draft, item: Item, letter: Letter): Promise<void> {
+    const { memory, turns } = this.#now
+    if (!memory.parked.isUnderWay(letter, letter.turn)) return
+    const why = this.#now.poison?.item === item ? `storage refused it: ${this.#now.poison.why}` : null
+    if (letter.kind === '') return this.#routeAgain(draft, letter, why)
+    const stale = this.#outlived(letter)
+    if (stale === null) return turns.redeliver(draft, letter, why)
+    memory.parked.resolved(letter, letter.turn)
+    draft.letter(letter.turn, { done: `dropped at ${new Date(draft.nowMs).toISOString()}: ${stale}` })
+    this.#count('letters.stale')
+  }
+
+  /** What its actor has asked for anew since, by an order that passed it: the older answer means nothing any more. */
+  #outlived({ kind, key, origin, event }: Letter): string | null {
+    const { timers, effects } = this.#now.memory
+    if (origin.startsWith('timer ') && timers.isArmed({ kind, key, timer: origin.slice('timer '.length) })) return 'the timer was set again'
+    const [, invoke] = /^xstate\.(?:done|error)\.actor\.(.+)$/.exec((fromBytes(event) as PlainEvent).type) ?? []
+    if (invoke === undefined) return null
+    const isAsked = [...effects.values()].some((row) => row.kind === kind && row.key === key && effectBody(row).invoke === invoke)
+    return isAsked ? 'it was asked again' : null
+  }
+
+  /** A record that no actor was found for, read as this code reads it. It is done with when it has found one, parked or not. */
+  async #routeAgain(draft: Draft, letter: Letter, why: string | null): Promise<void> {
+    const { memory, turns } = this.#now
+    const { record, stamped } = recordOf(letter)
+    const received = why === null && record ? read(record, stamped, this.#options.definition, this.#options.partitionOf) : null
+    if (received === null || received.is === 'unreadable') {
+      return turns.parkAgain(draft, letter, why ?? (received ? received.why : 'it came in no record: there is nothing to read again'))
+    }
+    memory.parked.resolved(letter, letter.turn)
+    const at = `at ${new Date(draft.nowMs).toISOString()}: ${letter.ordered}`
+    if (received.is !== 'event') return draft.letter(letter.turn, { done: `read again ${at}; nobody here wants it` })
+    const { to, event, history } = received.routed
+    draft.letter(letter.turn, { done: `replayed as turn ${memory.turn + 1} of ${to.kind}/${storableKey(to.key)} ${at}` })
+    if (history) draft.history.push(history)
+    await turns.deliver(draft, to, event, received.cause, `${letter.origin}, replay of turn ${letter.turn}`, record?.timestampMs ?? null)
+  }
+}
+
+/** `record topic/partition@offset from source incarnation position`, so that it can be read once more without its headers. */
+const withSource = (origin: string, stamped: Stamped | null): string =>
+  stamped ? `${origin} from ${stamped.source} ${stamped.incarnation} ${stamped.position}` : origin
+
+const ORIGIN = /^record ([^/]+)\/(\d+)@(\d+)(?: from (\S+) (\S+) (\d+))?/
+/** Of a record without headers, that a person wants taken all the same. */
+const UNKNOWN: Stamped = { source: 'unknown', incarnation: '00000000-0000-0000-0000-000000000000', position: 0 }
+
+const recordOf = ({ origin, event }: Letter): { record: BusRecord | null; stamped: Stamped } => {
+  const [, topic, partition, offset, source, incarnation, position] = ORIGIN.exec(origin) ?? []
+  const stamped = source && incarnation ? { source, incarnation, position: Number(position) } : UNKNOWN
+  if (topic === undefined) return { record: null, stamped }
+  // It was published after it was made: with the earlier time what it leads to is rather asked about than sent.
+  const record = {
+    topic,
+    partition: Number(partition),
+    offset: Number(offset),
+    key: null,
+    value: event,
+    headers: {},
+    timestampMs: madeAtMs(event),
+  }
+  return { record, stamped }
+}
+
+const madeAtMs = (value: Uint8Array): number => {
+  try {
+    const ms = Date.parse((fromBytes(value) as { ingested_at: string }).ingested_at)
+    return Number.isNaN(ms) ? 0 : ms
+  } catch {
+    return 0
   }
 }

@@ -68,6 +68,10 @@ export class Timers {
     this.#current.delete(keyOf(timer))
   }
 
+  isArmed(timer: Pick<TimerRow, 'kind' | 'key' | 'timer'>): boolean {
+    return this.#current.has(keyOf(timer))
+  }
+
   isCurrent(row: TimerRow): boolean {
     return this.#current.get(keyOf(row))?.token === row.token
   }

@@ -9,7 +9,7 @@ import type { EffectBody, TimerBody } from './bodies.ts'
 import { effectBody } from './bodies.ts'
 import type { Draft } from './draft.ts'
 import { EventRefused, LaneReset, storeCode, textOf } from './faults.ts'
-import { toBytes } from './json.ts'
+import { fromBytes, toBytes } from './json.ts'
 import { outputHashOf } from './machines.ts'
 import { drawnAtMs } from './marks.ts'
 import type { PlainEvent } from './mailbox.ts'
@@ -17,14 +17,14 @@ import type { LaneMemory } from './memory.ts'
 import { addressOf } from './memory.ts'
 import type { Emitted } from './outbox.ts'
 import { bytesOf, RECORD_BYTES } from './outbox.ts'
-import type { ActorRow, EffectRow, JournalRow, TimerRow } from './ports.ts'
+import { MANGLED, storableKey, withoutNul } from './parked.ts'
+import type { ActorRow, EffectRow, JournalRow, Letter, TimerRow } from './ports.ts'
 import type { ServiceDefinition, Tables } from './service.ts'
 import type { CachedActor } from './snapshot-cache.ts'
 import { remembered, upgraded, writeUpgrades } from './snapshots-up.ts'
 import type { Machine, Output } from './xstate.ts'
 
 const CASCADE_DEPTH = 64
-const WAITING_LIMIT = 10_000
 /** Beyond this they are asked for again. */
 const ABSENT_KEPT = 10_000
 
@@ -58,6 +58,8 @@ interface Delivery {
   readonly asker: Address | null
   /** when the record that led here was published; null for what no record caused, and for what it led to */
   readonly publishedMs: number | null
+  /** the turn at which it was parked; null: it comes for the first time */
+  readonly letter: number | null
 }
 
 /**
@@ -67,6 +69,7 @@ interface Delivery {
  * T2. Every turn has a dense number and a journal row, parked and same-batch ones too.
  * T3. A turn that throws changes nothing but its journal row and the parked row.
  * T4. Messages to actors of this lane run in the same batch, at most 64 deep.
+ * T5. Nothing but an order reaches an actor ahead of its parked events; each of those ends in one turn, or is parked again.
  */
 export class Turns {
   readonly #memory: LaneMemory
@@ -145,8 +148,60 @@ export class Turns {
     publishedMs: number | null = null,
   ): Promise<void> {
     const deliveries: Delivery[] = [
-      { to, event: this.#attach(draft, event), cause, origin, depth: 0, isOrder: origin.startsWith('order '), asker: null, publishedMs },
+      {
+        to,
+        event: this.#attach(draft, event),
+        cause,
+        origin,
+        depth: 0,
+        isOrder: origin.startsWith('order '),
+        asker: null,
+        publishedMs,
+        letter: null,
+      },
     ]
+    await this.#follow(draft, deliveries)
+  }
+
+  /**
+   * A parked event once more, as a new turn: its content and cause, what is attached as of now. It is resolved with that turn, or parked
+   * again in its place.
+   * @param why  storage would not take what it led to: it is parked again, untried
+   */
+  async redeliver(draft: Draft, { turn, kind, key, origin, ordered, event: bytes }: Letter, why: string | null): Promise<void> {
+    const { now: _now, id: _id, attached: _attached, cause, published_ms, ...stored } = fromBytes(bytes) as ParkedEvent
+    const { event, unreadable } = this.#broughtUp(kind, stored)
+    const delivery: Delivery = {
+      to: { kind, key },
+      event: this.#attach(draft, event),
+      cause,
+      origin,
+      depth: 0,
+      isOrder: false,
+      asker: null,
+      publishedMs: published_ms ?? null,
+      letter: turn,
+    }
+    this.#memory.parked.resolved(delivery.to, turn)
+    const at = `as turn ${this.#memory.turn + 1} at ${new Date(draft.nowMs).toISOString()}`
+    draft.letter(turn, { done: ordered === '' ? `taken in its order ${at}` : `replayed ${at}: ${ordered}` })
+    const refusal = why ?? unreadable ?? (key.includes(MANGLED) ? 'no actor can have its key' : null)
+    if (refusal === null) return this.#follow(draft, [delivery])
+    this.#memory.turn++
+    const stamped = { ...delivery.event, now: draft.nowMs, id: `${this.#memory.incarnation}:${this.#memory.turn}`, cause }
+    await this.#follow(draft, this.#refuse(draft, delivery, stamped, null, refusal))
+  }
+
+  /** As the machine at hand reads it, by whatever version of it the event was written. */
+  #broughtUp(kind: string, event: PlainEvent): { event: PlainEvent; unreadable: string | null } {
+    try {
+      return { event: this.#options.machines.get(kind)?.lineage.event(event) ?? event, unreadable: null }
+    } catch (error) {
+      return { event, unreadable: textOf(error) }
+    }
+  }
+
+  async #follow(draft: Draft, deliveries: Delivery[]): Promise<void> {
     for (let next = deliveries.shift(); next; next = deliveries.shift()) deliveries.push(...(await this.#turn(draft, next)))
   }
 
@@ -156,9 +211,19 @@ export class Turns {
   }
 
   /** A dead letter that no actor was found for. */
-  parkWithoutActor(draft: Draft, origin: string, event: Uint8Array, why: string): void {
+  parkWithoutActor(draft: Draft, origin: string, event: Uint8Array, why: string, by: ParkedBy): void {
     this.#memory.turn++
-    this.#park(draft, NOBODY, origin, event, why)
+    this.#park(draft, NOBODY, origin, event, why, by)
+    this.#memory.parked.hold(NOBODY, this.#memory.turn, why, draft.nowMs)
+    this.#journal(draft, NOBODY, 0, event, null, 'p', [])
+  }
+
+  /** One that was let go and still cannot be read: it stays where it is. */
+  parkAgain(draft: Draft, { turn, event }: Letter, why: string): void {
+    this.#memory.turn++
+    this.#memory.parked.hold(NOBODY, turn, why, draft.nowMs)
+    draft.letter(turn, { cause: withoutNul(why) })
+    this.#options.count('letters.parked_again')
     this.#journal(draft, NOBODY, 0, event, null, 'p', [])
   }
 
@@ -166,7 +231,8 @@ export class Turns {
   parkPoisoned(draft: Draft, to: Address, origin: string, event: PlainEvent, why: string): void {
     this.#memory.turn++
     const stamped = { ...event, now: draft.nowMs, id: `${this.#memory.incarnation}:${this.#memory.turn}`, cause: null }
-    this.#refuse(draft, { to, event, cause: null, origin, depth: 0, isOrder: false, asker: null, publishedMs: null }, stamped, null, why)
+    const delivery = { to, event, cause: null, origin, depth: 0, isOrder: false, asker: null, publishedMs: null, letter: null }
+    this.#refuse(draft, delivery, stamped, null, why, 'storage')
   }
 
   async #turn(draft: Draft, delivery: Delivery): Promise<Delivery[]> {
@@ -177,8 +243,8 @@ export class Turns {
     const machine = this.#options.machines.get(to.kind)
     if (!kind || !machine) return this.#refuse(draft, delivery, stamped, null, `${this.#options.service} hosts no ${to.kind}`)
     const address = addressOf(to)
-    const waiting = this.#memory.parkedActors.get(address)
-    if (waiting !== undefined && !delivery.isOrder) return this.#queueBehind(draft, delivery, stamped, waiting)
+    if (!delivery.isOrder && delivery.letter === null && this.#memory.parked.isParked(to))
+      return this.#queueBehind(draft, delivery, stamped)
     let before: CachedActor | undefined
     try {
       if (!this.#isKnown(address)) await this.prefetch([to], draft)
@@ -212,7 +278,7 @@ export class Turns {
       // A store that does not answer is nobody's fault here; an address that it cannot hold is the event's.
       const code = storeCode(error)
       if (error instanceof LaneReset || (code && code !== 'bad_data')) throw error
-      return this.#refuse(draft, delivery, stamped, before, textOf(error))
+      return this.#refuse(draft, delivery, stamped, before, textOf(error), error instanceof EventRefused ? 'refused' : 'threw')
     }
   }
 
@@ -227,23 +293,37 @@ export class Turns {
     return next
   }
 
-  #queueBehind(draft: Draft, delivery: Delivery, stamped: PlainEvent, waiting: number): Delivery[] {
-    this.#memory.parkedActors.set(addressOf(delivery.to), waiting + 1)
-    const event = this.#journalled(draft, stamped)
-    const cause = waiting >= WAITING_LIMIT ? 'waiting behind a parked event, beyond the bound' : 'waiting behind a parked event'
-    this.#park(draft, delivery.to, delivery.origin, event, cause)
+  #queueBehind(draft: Draft, delivery: Delivery, stamped: PlainEvent): Delivery[] {
+    this.#memory.parked.wait(delivery.to)
+    const event = this.#letterOf(draft, delivery, stamped)
+    this.#park(draft, delivery.to, delivery.origin, event, 'waiting behind a parked event', 'waiting')
+    draft.letter(this.#memory.turn, { waits: true })
     this.#journal(draft, delivery.to, 0, event, null, 'q', [])
     return this.#tellAsker(delivery)
   }
 
-  #refuse(draft: Draft, delivery: Delivery, stamped: PlainEvent, before: CachedActor | null | undefined, why: string): Delivery[] {
-    const event = this.#journalled(draft, stamped)
-    const { to, origin } = delivery
-    // An order that is refused is answered, and parks nobody: its row names its actor in the origin only.
-    if (delivery.isOrder) this.#park(draft, NOBODY, `${origin} for ${to.kind}/${to.key}`, event, why)
-    else {
-      this.#memory.parkedActors.set(addressOf(to), 0)
-      this.#park(draft, to, origin, event, why)
+  #refuse(
+    draft: Draft,
+    delivery: Delivery,
+    stamped: PlainEvent,
+    before: CachedActor | null | undefined,
+    why: string,
+    by: ParkedBy = 'refused',
+  ): Delivery[] {
+    const event = this.#letterOf(draft, delivery, stamped)
+    const { to, origin, letter } = delivery
+    const { turn } = this.#memory
+    if (delivery.isOrder) {
+      // An order that is refused is answered, and parks nobody: its row names its actor in the origin only.
+      this.#park(draft, NOBODY, `${origin} for ${to.kind}/${to.key}`, event, why, by)
+      draft.letter(turn, { done: 'the order was answered with it' })
+    } else {
+      this.#memory.parked.hold(to, letter ?? turn, why, draft.nowMs)
+      if (letter === null) this.#park(draft, to, origin, event, why, by)
+      else {
+        this.#options.count('letters.parked_again')
+        draft.letter(letter, { cause: withoutNul(`again, as turn ${turn}: ${why}`) })
+      }
     }
     this.#journal(draft, delivery.to, before?.sequence ?? 0, event, null, 'p', [])
     return this.#tellAsker(delivery)
@@ -262,16 +342,23 @@ export class Turns {
         isOrder: false,
         asker: null,
         publishedMs: null,
+        letter: null,
       },
     ]
   }
 
-  #park(draft: Draft, { kind, key }: Address, origin: string, event: Uint8Array, cause: string): void {
+  /** The event as its parked row keeps it: what is needed to take it again. */
+  #letterOf(draft: Draft, { publishedMs }: Delivery, stamped: PlainEvent): Uint8Array {
+    return this.#journalled(draft, publishedMs === null ? stamped : { ...stamped, published_ms: publishedMs })
+  }
+
+  #park(draft: Draft, { kind, key }: Address, origin: string, event: Uint8Array, cause: string, by: ParkedBy): void {
     this.#options.count(`parked.${kind || 'record'}`)
+    this.#options.count(`parked_by.${by}`)
     draft.parked.push({
       turn: this.#memory.turn,
       kind: withoutNul(kind),
-      key: withoutNul(key),
+      key: storableKey(key),
       cause: withoutNul(cause),
       origin: withoutNul(origin),
       event,
@@ -345,6 +432,7 @@ export class Turns {
       isOrder: false,
       asker: to,
       publishedMs: null,
+      letter: null,
     }
   }
 
@@ -454,7 +542,7 @@ export class Turns {
     const needsBase = before !== null && machine && before.baseDay !== draft.day
     draft.journal.push({
       kind: withoutNul(to.kind),
-      key: withoutNul(to.key),
+      key: storableKey(to.key),
       sequence,
       nowMs: draft.nowMs,
       event,
@@ -491,6 +579,11 @@ export class Turns {
 
 const NOBODY: Address = { kind: '', key: '' }
 
+/** Why something was parked, as it is counted. */
+export type ParkedBy = 'threw' | 'refused' | 'storage' | 'unreadable' | 'waiting'
+
+type ParkedEvent = PlainEvent & { readonly cause: Cause | null; readonly published_ms?: number }
+
 /**
  * A record that is older than this incarnation may have been acted on in a time that storage has forgotten: what it leads to
  * is not sent, it is asked about.
@@ -506,6 +599,3 @@ const notAfterOf = (name: string, params: unknown): number => {
     throw new EventRefused(`effect ${name} is ask first and has no not_after_ms`)
   return notAfter
 }
-
-/** PostgreSQL's text takes no NUL; the event itself is bytes and keeps it. */
-const withoutNul = (text: string): string => (text.includes('\u0000') ? text.replaceAll('\u0000', '\u{FFFD}') : text)

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Host } from '#actors/runtime/host.ts'
+import { WhichLetters } from '#actors/runtime/letters.ts'
 import type { HostState, HostView, OrderRoute } from '#control/host-view.ts'
 import type { TopicName } from '#machines/contracts/topics.ts'
 import type { Section, SectionView, Service } from './run-service.ts'
@@ -70,6 +71,20 @@ const REPAIRS: readonly OrderRoute[] = [
     path: '/accept-loss',
     summary: 'A halted input goes on at what its log still has',
     schema: nothing,
+  },
+  {
+    name: 'replay-dead-letters',
+    method: 'POST',
+    path: '/dead-letters/replay',
+    summary: 'Parked events are taken again, and then what waited behind them, in order',
+    schema: WhichLetters,
+  },
+  {
+    name: 'drop-dead-letters',
+    method: 'POST',
+    path: '/dead-letters/drop',
+    summary: 'Parked events are given up, and what waited behind them goes on in order',
+    schema: WhichLetters,
   },
   {
     name: 'reconcile',

@@ -86,7 +86,7 @@ const give = async ({ view, log, waitMs }: OrderDeps, route: OrderRoute, signed:
   switch (said.outcome) {
     case 'done':
       reply.header('unrip-order-id', said.id)
-      return view.describe()
+      return { ...(await view.describe()), order: { id: said.id, answers: said.answers } }
     case 'pending':
       reply.code(202).header('unrip-order-id', said.id)
       return { id: said.id, message: `order ${said.id} is written; not every lane has committed it yet`, state: await lastState(view) }

@@ -158,23 +158,6 @@ export const commitContract = (given: GivenStore): void => {
       expect((await given.store.recover(KEYED, 1, owner.epoch, 10)).lane.halted).toBeNull()
     })
 
-    test('counts the parked events of an actor, and none for a record without actor', async () => {
-      const owner = await given.own(2)
-      const parked = (turn: number, kind: string, key: string) => ({
-        turn,
-        kind,
-        key,
-        cause: 'throws',
-        origin: 'timer t',
-        event: bytesOf('{}'),
-      })
-      const { turn } = owner.next()
-      const rows = [parked(turn + 1, 'quote', 'q1'), parked(turn + 2, 'quote', 'q1'), parked(turn + 3, '', 'q2')]
-      await owner.commitNext({ journal: rows.map(({ key }) => journalRow(key, { outcome: 'p' })), parked: rows })
-      const { parkedActors } = await given.store.recover(KEYED, 2, owner.epoch, 10)
-      expect(parkedActors).toEqual([{ kind: 'quote', key: 'q1', waiting: 2 }])
-    })
-
     test('of history rows writes each event once, also when it is replayed', async () => {
       const writer = given.connect('history-writer')
       await writer.lanes('history-writer', LANES)

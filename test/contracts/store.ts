@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe } from 'vitest'
 import { commitContract } from './store-commits.ts'
 import { GivenStore } from './store-given.ts'
 import type { StoreUnderTest } from './store-given.ts'
+import { letterContract } from './store-letters.ts'
 import { timerAndOrderContract } from './store-orders.ts'
 import { ownershipContract } from './store-ownership.ts'
 
@@ -21,4 +22,5 @@ export const storeContract = (name: string, begin: () => Promise<StoreUnderTest>
     ownershipContract(given)
     commitContract(given)
     timerAndOrderContract(given)
+    letterContract(given)
   })

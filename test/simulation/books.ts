@@ -136,7 +136,7 @@ export class Books {
   #unreadable(): string[] {
     const origins = this.#lanes(STRATEGY).flatMap(({ parked }) => parked.filter(({ kind }) => kind === '').map(({ origin }) => origin))
     const wrong = this.#of.unreadable.flatMap((at) => {
-      const times = origins.filter((origin) => origin === `record ${at}`).length
+      const times = origins.filter((origin) => origin.split(' from ', 1)[0] === `record ${at}`).length
       return times === 1 ? [] : [`I4 unreadable ${at} is parked ${times} times`]
     })
     const parked = SERVICES.filter((service) => service !== STRATEGY).flatMap((service) =>

@@ -63,6 +63,7 @@ export const storeLink = (
     load: call('load', store.load),
     timers: call('timers', store.timers),
     timersOf: call('timersOf', store.timersOf),
+    letters: call('letters', store.letters),
     commit: call('commit', store.commit),
     orders: call('orders', store.orders),
     insertOrder: call('insertOrder', store.insertOrder),

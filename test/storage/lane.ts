@@ -81,6 +81,7 @@ export class OwnedLane {
       sent: [],
       orders: [],
       parked: [],
+      letters: [],
       history: [],
     }
     return { ...batch, ...patch }

@@ -16,10 +16,11 @@ export const assertStorable = (batch: Batch): void => {
     ...batch.marks.flatMap(({ topic, source }) => [topic, source]),
     ...batch.sent.map(({ topic }) => topic),
     ...batch.parked.flatMap(({ kind, key, cause, origin }) => [kind, key, cause, origin]),
+    ...batch.letters.flatMap(({ cause, ordered, done }) => [cause, ordered, done]),
     batch.release,
   ]
   if (words.some((word) => word.includes('\0'))) throw new StoreError('bad_data', 'a text holds a NUL', { sqlState: '22021' })
-  const indexed = [...batch.actors, ...batch.timersSet].find(({ kind, key }) => kind.length + key.length > LONGEST_INDEXED)
+  const indexed = [...batch.actors, ...batch.timersSet, ...batch.parked].find(({ kind, key }) => kind.length + key.length > LONGEST_INDEXED)
   if (indexed) throw new StoreError('bad_data', `key of ${indexed.key.length} characters is too long for its index`, { sqlState: '54000' })
   for (const { answer } of batch.orders) assertJson(JSON.stringify(answer))
   if (batch.halted) assertJson(JSON.stringify(batch.halted))

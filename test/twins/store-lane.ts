@@ -6,9 +6,11 @@ import type {
   InputRow,
   JournalRow,
   LaneRow,
+  Letter,
   MarkRow,
   OrderRow,
   OutboxRow,
+  ParkedActor,
   ParkedRow,
   Recovered,
   SentRow,
@@ -36,7 +38,7 @@ export interface StoredLane {
   readonly inputs: Map<string, InputRow>
   readonly marks: Map<string, MarkRow>
   readonly sent: Map<string, SentRow>
-  readonly parked: (ParkedRow & { done: string | null })[]
+  readonly parked: (ParkedRow & { atMs: number; waits: boolean; ordered: string; done: string | null })[]
   readonly orders: Map<number, { order: Omit<OrderRow, 'lane'>; doneTurn: number | null; answer: object | null }>
 }
 
@@ -91,7 +93,15 @@ export const write = (row: StoredLane, batch: Batch): (() => void) => {
   for (const input of batch.inputs) put(row.inputs, input.topic, input)
   for (const mark of batch.marks) put(row.marks, keyOf(mark.topic, mark.source, mark.incarnation), mark)
   for (const sent of batch.sent) put(row.sent, keyOf(sent.topic, String(sent.partition)), sent)
-  for (const one of batch.parked) parked.push({ ...one, done: null })
+  for (const one of batch.parked) parked.push({ ...one, atMs: batch.nowMs, waits: false, ordered: '', done: null })
+  const letters = batch.letters.length > 0 ? new Map(parked.map((one, index) => [one.turn, { one, index }])) : null
+  const lettersBefore = batch.letters.flatMap(({ turn }) => letters?.get(turn) ?? [])
+  for (const { turn, waits, cause, ordered, done } of batch.letters) {
+    const found = letters?.get(turn)
+    if (!found) continue
+    const { one, index } = found
+    parked[index] = { ...one, waits, cause: cause || one.cause, ordered: ordered || one.ordered, done: done || null }
+  }
   for (const { id, answer } of batch.orders) {
     const order = row.orders.get(id)
     if (order && order.doneTurn === null) put(row.orders, id, { ...order, doneTurn: batch.turn, answer })
@@ -102,6 +112,7 @@ export const write = (row: StoredLane, batch: Batch): (() => void) => {
       else map.set(key, value)
     }
     Object.assign(row, before)
+    for (const { one, index } of lettersBefore) parked[index] = one
     journal.length -= batch.journal.length
     outbox.length -= hasOutbox ? 1 : 0
     parked.length -= batch.parked.length
@@ -116,8 +127,6 @@ export const pick = (row: StoredLane) => {
 
 export const recovered = (row: StoredLane, lane: number, timerWindow: number): Recovered => {
   const timers = byDue(row)
-  const unresolved = row.parked.filter((parked) => parked.done === null && parked.kind !== '')
-  const parkedActors = Map.groupBy(unresolved, ({ kind, key }) => keyOf(kind, key)).values()
   return {
     lane: laneRow(row, lane),
     inputs: [...row.inputs.values()],
@@ -129,9 +138,24 @@ export const recovered = (row: StoredLane, lane: number, timerWindow: number): R
     outbox: row.outbox.flatMap(({ batch, incarnation, blob }): OutboxRow[] =>
       blob !== null && batch > row.published ? [{ batch, incarnation, blob }] : [],
     ),
-    parkedActors: [...parkedActors].map((rows) => ({ kind: rows[0]?.kind ?? '', key: rows[0]?.key ?? '', waiting: rows.length })),
+    parkedActors: parkedActors(row),
   }
 }
+
+const openLetters = (row: StoredLane) => row.parked.filter(({ done }) => done === null).toSorted((a, b) => a.turn - b.turn)
+
+const parkedActors = (row: StoredLane): ParkedActor[] =>
+  [...Map.groupBy(openLetters(row), ({ kind, key, turn }) => keyOf(kind, key, kind === '' ? String(turn) : '')).values()].map((rows) => {
+    const { kind, key, turn, waits, cause, atMs } = rows[0]!
+    return { kind, key, turn, held: !waits, cause: cause.slice(0, 500), sinceMs: atMs, open: rows.length }
+  })
+
+/** The first open events of these actors, and these records; by their turns. */
+export const lettersOf = (row: StoredLane, of: readonly { kind: string; key: string; turn: number }[], limit: number): Letter[] =>
+  openLetters(row)
+    .filter(({ kind, key, turn }) => of.some((one) => one.kind === kind && one.key === key && (kind !== '' || one.turn === turn)))
+    .slice(0, limit)
+    .map(({ turn, kind, key, origin, ordered, event }) => ({ turn, kind, key, origin, ordered, event }))
 
 const laneRow = (row: StoredLane, lane: number): LaneRow => {
   const { epoch, incarnation, batch, turn, nowMs, published, halted } = row

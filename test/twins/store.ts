@@ -2,7 +2,7 @@ import type { Batch, Clock, LaneStore, MarkRow, ProcessRow, Renewal } from '#act
 import type { HistoryRow } from '#machines/contracts/history-row.ts'
 import { StoreError } from '#storage/errors.ts'
 import { assertStorable } from './store-data.ts'
-import { byDue, compareTimers, emptyLane, hex, keyOf, openOrders, pick, recovered, write } from './store-lane.ts'
+import { byDue, compareTimers, emptyLane, hex, keyOf, lettersOf, openOrders, pick, recovered, write } from './store-lane.ts'
 import type { StoredLane } from './store-lane.ts'
 
 /**
@@ -36,8 +36,6 @@ export interface MemoryStore extends LaneStore {
   /** What is stored of a lane; for looking, not for changing. */
   lane(service: string, lane: number): StoredLane
   history(): HistoryRow[]
-  /** Marks every parked event of an actor as resolved. */
-  resolveParked(service: string, lane: number, kind: string, key: string, done: string): void
   /** The server started just now: owned lanes are safe for one lease. */
   restart(): void
   /** A copy of everything; `restore` puts it back as a point-in-time restore would: new incarnations, higher epochs. */
@@ -207,6 +205,10 @@ export const memoryStore = (options: { clock: Clock; lanes?: number; remembersMs
       return byDue(laneOf(service, lane)).filter(({ kind, key }) => wanted.has(keyOf(kind, key)))
     },
 
+    async letters(service, lane, of, limit) {
+      return lettersOf(laneOf(service, lane), of, limit)
+    },
+
     async commit(service, batch) {
       const row = laneOf(service, batch.lane)
       if (row.epoch !== batch.epoch || row.owner === null) throw stale(service, batch.lane, batch.epoch, row)
@@ -221,6 +223,10 @@ export const memoryStore = (options: { clock: Clock; lanes?: number; remembersMs
       const unknown = batch.orders.find(({ id }) => !row.orders.has(id))
       if (unknown) throw new StoreError('broken_contract', `${name} answers order ${unknown.id}, which the lane does not have`)
       assertStorable(batch)
+      const isOpen = (turn: number): boolean =>
+        batch.parked.some((one) => one.turn === turn) || row.parked.some((one) => one.turn === turn && one.done === null)
+      if (!batch.letters.every(({ turn }) => isOpen(turn)))
+        throw new StoreError('broken_contract', `${name} resolves parked events that are not open`)
       did(write(row, batch))
       for (const line of batch.history) {
         const id = `${line.topic}\n${(JSON.parse(line.text) as { event_id: string }).event_id}`
@@ -287,9 +293,6 @@ export const memoryStore = (options: { clock: Clock; lanes?: number; remembersMs
 
     lane: laneOf,
     history: () => [...db.history.values()],
-    resolveParked(service, lane, kind, key, done) {
-      for (const row of laneOf(service, lane).parked) if (row.kind === kind && row.key === key) row.done ??= done
-    },
     restart: () => void (startedAtMs = clock.wallMs()),
     backup: () => structuredClone(db),
     restore(backup) {
@@ -366,6 +369,7 @@ const withSteps = (store: MemoryStore): MemoryStore => {
     load: around('load', store.load, ofLane),
     timers: around('timers', store.timers, ofLane),
     timersOf: around('timersOf', store.timersOf, ofLane),
+    letters: around('letters', store.letters, ofLane),
     commit: around('commit', store.commit, (service, batch) => ({ service, lane: batch.lane, batch })),
     orders: around('orders', store.orders, ofLane),
     insertOrder: around('insertOrder', store.insertOrder, ofService),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { StoreError } from '#storage/errors.ts'
-import { onlyLane, Rig } from './rig.ts'
+import { FEED, onlyLane, Rig } from './rig.ts'
 import { outside, workerService } from './worker.ts'
 
 const begun = async (options: Parameters<Rig['start']>[0] = {}) => {
@@ -68,13 +68,15 @@ describe('turns', () => {
     rig.put('a', { type: 'note' })
     await rig.pass(50)
     expect(rig.seen('a')).toBeNull()
+    const dropped = second.host.submit({ order: 'drop-dead-letters', by: 'me', reason: 'test', arguments: { all: true } }, 1_000)
+    await rig.pass(300)
+    expect(await dropped).toMatchObject({ outcome: 'done' })
     second.process.kill()
-    rig.store.resolveParked('worker', 0, 'worker', 'a', 'dropped')
     await rig.pass(2_000)
     await rig.start()
     rig.put('a', { type: 'note' })
     await rig.pass(50)
-    expect(rig.seen('a')).toEqual(['note'])
+    expect(rig.seen('a')).toEqual(['note', 'note'])
   })
 
   it('tell who asks a parked actor at once, in the same batch', async () => {
@@ -178,7 +180,7 @@ describe('data that storage refuses', () => {
     await rig.pass(500)
     expect(rig.store.history().map(({ offset }) => offset)).toEqual([0, 2, 3])
     expect(rig.seen('writer')).toEqual(['note', 'note', 'note'])
-    expect(rig.lane.parked.map(({ kind, origin }) => [kind, origin])).toEqual([['', 'record norm.swap_demand/0@1']])
+    expect(rig.lane.parked.map(({ kind, origin }) => [kind, origin])).toEqual([['', `record norm.swap_demand/0@1 from feed#1 ${FEED} 2`]])
   })
 
   it('is parked where a context is not JSON', async () => {
@@ -252,8 +254,9 @@ describe('records', () => {
     write('{}', { ...headers, 'unrip-source': 'a\0b', 'unrip-position': '1' })
     rig.put('a', { type: 'note' })
     await rig.pass(500)
+    const from = ' from feed#2 019b0000-0000-7000-8000-000000000002 '
     expect(rig.lane.parked.map(({ kind, origin }) => [kind, origin])).toEqual(
-      [0, 1, 2, 3].map((at) => ['', `record norm.swap_demand/0@${at}`]),
+      [`0${from}1`, `1${from}2`, '2', '3'].map((at) => ['', `record norm.swap_demand/0@${at}`]),
     )
     expect(rig.seen('a')).toEqual(['note'])
   })

@@ -16,57 +16,65 @@ interface Do extends Stamp {
   readonly not_after_ms?: number
 }
 
-/** An actor that does as its events say, and remembers what it was sent. */
-const workerMachine = setup({
-  types: { context: {} as { seen: readonly string[]; odd?: unknown }, events: {} as Do, input: {} as { key: string } },
-  guards: {
-    explodes: () => {
-      throw new Error('no reading this')
+/** An actor that does as its events say, and remembers what it was sent. `mind` throws while the outside says so. */
+const workerMachine = (outside: Outside) =>
+  setup({
+    types: { context: {} as { seen: readonly string[]; odd?: unknown }, events: {} as Do, input: {} as { key: string } },
+    guards: {
+      explodes: () => {
+        throw new Error('no reading this')
+      },
+      isMinded: () => {
+        if (outside.broken) throw new Error('it is broken')
+        return true
+      },
     },
-  },
-  actions: {
-    see: assign({ seen: ({ context, event }) => [...context.seen, event.type] }),
-    spoil: assign({ odd: () => 1n }),
-    say: message<AlertEvent>('ops.alert_event'),
-    tell: tell<{ type: string }>(),
-    look: effect<object>({ mode: 'idempotent' }),
-    submit: effect<{ not_after_ms: number }>({ mode: 'ask first' }),
-  },
-}).createMachine({
-  id: 'worker',
-  context: { seen: [] },
-  initial: 'idle',
-  on: {
-    note: { actions: 'see' },
-    throw: { guard: 'explodes', target: '.idle' },
-    say: { actions: ['see', { type: 'say', params: ({ event }) => ({ payload: alert(event) }) }] },
-    tell: {
-      actions: ['see', { type: 'tell', params: ({ event }) => ({ to: worker(event.to ?? ''), event: { type: 'note', ...event.tell } }) }],
+    actions: {
+      see: assign({ seen: ({ context, event }) => [...context.seen, event.type] }),
+      spoil: assign({ odd: () => 1n }),
+      say: message<AlertEvent>('ops.alert_event'),
+      tell: tell<{ type: string }>(),
+      look: effect<object>({ mode: 'idempotent' }),
+      submit: effect<{ not_after_ms: number }>({ mode: 'ask first' }),
     },
-    loop: {
-      actions: ['see', { type: 'tell', params: ({ event }) => ({ to: worker(event.to ?? ''), event: { type: 'loop', to: event.to } }) }],
+  }).createMachine({
+    id: 'worker',
+    context: { seen: [] },
+    initial: 'idle',
+    on: {
+      note: { actions: 'see' },
+      pass: {},
+      throw: { guard: 'explodes', target: '.idle' },
+      say: { actions: ['see', { type: 'say', params: ({ event }) => ({ payload: alert(event) }) }] },
+      tell: {
+        actions: ['see', { type: 'tell', params: ({ event }) => ({ to: worker(event.to ?? ''), event: { type: 'note', ...event.tell } }) }],
+      },
+      loop: {
+        actions: ['see', { type: 'tell', params: ({ event }) => ({ to: worker(event.to ?? ''), event: { type: 'loop', to: event.to } }) }],
+      },
+      wait: '.waiting',
+      look: { actions: { type: 'look', params: {} } },
+      submit: { actions: ['see', { type: 'submit', params: ({ event }) => ({ not_after_ms: event.now + (event.ms ?? 1_000) }) }] },
+      spoil: { actions: 'spoil' },
+      end: '.ended',
+      'look.*': { actions: 'see' },
+      'submit.*': { actions: 'see' },
+      'order.poke': { actions: 'see' },
+      'order.wait': '.waiting',
+      mind: { guard: 'isMinded', actions: 'see' },
+      'actor.parked': { actions: 'see' },
     },
-    wait: '.waiting',
-    look: { actions: { type: 'look', params: {} } },
-    submit: { actions: ['see', { type: 'submit', params: ({ event }) => ({ not_after_ms: event.now + (event.ms ?? 1_000) }) }] },
-    spoil: { actions: 'spoil' },
-    end: '.ended',
-    'look.*': { actions: 'see' },
-    'submit.*': { actions: 'see' },
-    'order.poke': { actions: 'see' },
-    'actor.parked': { actions: 'see' },
-  },
-  states: {
-    idle: {},
-    waiting: { after: { 1_000: { target: 'idle', actions: 'see' } } },
-    ended: { type: 'final' },
-  },
-})
+    states: {
+      idle: {},
+      waiting: { after: { 1_000: { target: 'idle', actions: 'see' } } },
+      ended: { type: 'final' },
+    },
+  })
 
 const worker = (key: string): Address => ({ kind: 'worker', key })
 
-/** `nul` is a key that PostgreSQL cannot hold. */
-const keyOf = (quote_id: string): string => (quote_id === 'nul' ? 'nul\0' : quote_id)
+/** Keys that PostgreSQL cannot hold. */
+const keyOf = (quote_id: string): string => (quote_id === 'nul' ? 'nul\0' : quote_id === 'long' ? 'x'.repeat(3_000) : quote_id)
 
 const alert = ({ id, now, bytes }: Do): AlertEvent => ({
   alert_id: id,
@@ -84,6 +92,8 @@ export interface Outside {
   readonly sent: string[]
   readonly looked: string[]
   readonly asked: string[]
+  /** what `mind` trips over */
+  broken: boolean
   look: () => Promise<Answer>
   send: () => Promise<{ answered: Answer } | { not_sent: string }>
   oracle: () => Promise<OracleAnswer>
@@ -93,6 +103,7 @@ export const outside = (): Outside => ({
   sent: [],
   looked: [],
   asked: [],
+  broken: false,
   look: async () => ({ ok: true }),
   send: async () => ({ answered: { kind: 'ok' } }),
   oracle: async () => ({ answer: 'unknown', as_of_ms: 0, detail: {} }),
@@ -114,7 +125,7 @@ export const workerService = (of: Outside, { gated = false }: { gated?: boolean 
   name: 'worker',
   lanes: 'keyed',
   kinds: {
-    worker: { machine: workerMachine, version: 1, input: (key) => ({ key }) },
+    worker: { machine: workerMachine(of), version: 1, input: (key) => ({ key }) },
     lifecycle: { machine: lifecycleMachine, version: 1, input: () => ({ of: 'lane' }) },
     ...(gated ? { arm: { machine: armMachine, version: 1, input: () => ({ tells: worker('listener') }) } } : {}),
   },
@@ -147,6 +158,7 @@ export const workerService = (of: Outside, { gated = false }: { gated?: boolean 
   },
   orders: {
     poke,
+    wait: { ...poke, type: 'order.wait', route: { method: 'POST', path: '/wait' } },
     unknown: { ...poke, type: 'order.unheard', route: { method: 'POST', path: '/unheard' } },
     ...(gated
       ? {
