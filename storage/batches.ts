@@ -51,7 +51,7 @@ const COLUMNS: Readonly<Record<string, (batch: Batch, service: string) => unknow
   j_sequence: ({ journal }) => longs(journal, ({ sequence }) => sequence),
   j_now: ({ journal }) => longs(journal, ({ nowMs }) => nowMs),
   j_event: ({ journal }) => bytes(journal, ({ event }) => event),
-  j_base: ({ journal }) => bytes(journal, ({ base }) => base),
+  j_base: ({ journal }) => (journal.some(({ base }) => base !== null) ? bytes(journal, ({ base }) => base) : null),
   j_outcome: ({ journal }) => letters(journal, ({ outcome }) => outcome),
   j_hash: ({ journal }) => bytes(journal, ({ outputHash }) => outputHash),
   t_kind: ({ timersSet }) => texts(timersSet, ({ kind }) => kind),

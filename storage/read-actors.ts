@@ -167,7 +167,7 @@ export const readActor = async (db: CommonQueryMethods, service: string, kind: s
     WHERE ${at} ORDER BY updated_at_ms DESC LIMIT ${EFFECTS_SHOWN}`)
   const journal = await db.any(sql.type(JournalRow)`
     SELECT day::text, turn, batch, sequence, now_ms, event, outcome FROM seen.journal
-    WHERE ${at} AND turn > (SELECT turn FROM seen.lane WHERE service = ${service} AND lane = ${row.lane}) - ${TURNS_LOOKED_AT} ORDER BY turn DESC LIMIT ${JOURNAL_SHOWN}`)
+    WHERE ${at} AND batch_turn > (SELECT turn FROM seen.lane WHERE service = ${service} AND lane = ${row.lane}) - ${TURNS_LOOKED_AT} ORDER BY turn DESC LIMIT ${JOURNAL_SHOWN}`)
   const parked = await db.any(sql.type(ParkedRow)`SELECT turn, cause, origin, event, done FROM seen.parked WHERE ${at} ORDER BY turn`)
   const snapshot = readSnapshot(row.body)
   return {

@@ -60,8 +60,10 @@ export const readParked = async (
 ): Promise<ParkedReading[]> => {
   const rows = await db.any(sql.type(Parked)`
     SELECT p.service, p.lane, p.turn, p.kind, p.key, p.cause, p.origin, p.done, p.event,
-      coalesce(to_timestamp(j.now_ms / 1000.0), p.day::timestamp AT TIME ZONE 'UTC') AS at
-    FROM seen.parked p LEFT JOIN seen.journal j ON j.service = p.service AND j.lane = p.lane AND j.turn = p.turn AND j.day = p.day
+      coalesce((SELECT to_timestamp(j.times[p.turn - j.turn + j.turns] / 1000.0) FROM seen.journal_batch j
+        WHERE j.service = p.service AND j.lane = p.lane AND j.day = p.day AND j.turn >= p.turn ORDER BY j.turn LIMIT 1),
+        p.day::timestamp AT TIME ZONE 'UTC') AS at
+    FROM seen.parked p
     WHERE (${service ?? null}::text IS NULL OR p.service = ${service ?? null}) AND (${all} OR p.done IS NULL)
     ORDER BY p.day DESC, p.service, p.lane, p.turn DESC LIMIT ${limit}`)
   return rows.map((row) => ({ ...row, event: readJson(row.event) }))
