@@ -1,12 +1,12 @@
 import type { ClientBase } from 'pg'
 import type {
-  ActorRow,
   EffectRow,
   EffectState,
   Halt,
   InputRow,
   LaneRow,
   Letter,
+  LoadedActor,
   MarkRow,
   OutboxRow,
   ParkedActor,
@@ -102,9 +102,9 @@ export const loadActors = async (
   service: string,
   lane: number,
   addresses: readonly { kind: string; key: string }[],
-): Promise<ActorRow[]> => {
+): Promise<LoadedActor[]> => {
   if (addresses.length === 0) return []
-  const rows = await sessions.query<StoredActor>(
+  const rows = await sessions.query<Omit<LoadedActor, 'status'> & { readonly status: 'a' | 'd' }>(
     LOAD,
     [service, lane, addresses.map(({ kind }) => kind), addresses.map(({ key }) => key)],
     `lane ${service}/${lane}: load ${addresses.length} actors`,
@@ -118,7 +118,6 @@ interface StoredLane extends Omit<LaneRow, 'nowMs'> {
 }
 type StoredTimer = TimerRow
 type StoredEffect = Omit<EffectRow, 'mode' | 'state'> & { readonly mode: keyof typeof MODES; readonly state: keyof typeof STATES }
-type StoredActor = Omit<ActorRow, 'status'> & { readonly status: 'a' | 'd' }
 
 const laneRow = ({ lane, epoch, incarnation, batch, turn, now_ms: nowMs, published, halted }: StoredLane): LaneRow => {
   return { lane, epoch, incarnation, batch, turn, nowMs, published, halted }
@@ -168,5 +167,5 @@ const NEXT_TIMERS = statement(
 const TIMERS_OF = statement('timers_of', 'SELECT kind, key, timer, token, due_ms AS "dueMs", event FROM unrip.timers_of($1, $2, $3, $4)')
 const LOAD = statement(
   'load_actors',
-  'SELECT kind, key, sequence, status, body, ended_at_ms AS "endedAtMs" FROM unrip.load_actors($1, $2, $3, $4)',
+  'SELECT kind, key, sequence, status, body, ended_at_ms AS "endedAtMs", updated_at_ms AS "updatedAtMs" FROM unrip.load_actors($1, $2, $3, $4)',
 )

@@ -89,6 +89,12 @@ export interface ActorRow {
   readonly endedAtMs: number | null
 }
 
+/** An actor's row as it is stored. */
+export interface LoadedActor extends ActorRow {
+  /** the lane's clock at its last turn */
+  readonly updatedAtMs: number
+}
+
 export interface TimerRow {
   readonly kind: string
   readonly key: string

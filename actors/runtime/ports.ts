@@ -126,6 +126,12 @@ export interface ActorRow {
   readonly endedAtMs: number | null
 }
 
+/** An actor's row as it is stored. */
+export interface LoadedActor extends ActorRow {
+  /** the lane's clock at its last turn */
+  readonly updatedAtMs: number
+}
+
 export interface TimerRow {
   readonly kind: string
   readonly key: string
@@ -296,7 +302,7 @@ export interface LaneStore {
   recover(service: string, lane: number, epoch: number, timerWindow: number): Promise<Recovered>
   release(service: string, lane: number, epoch: number): Promise<void>
   /** Snapshots by address; what is not stored is absent from the answer. */
-  load(service: string, lane: number, addresses: readonly { kind: string; key: string }[]): Promise<ActorRow[]>
+  load(service: string, lane: number, addresses: readonly { kind: string; key: string }[]): Promise<LoadedActor[]>
   /** The next `limit` timers after `(dueMs, kind, key, timer)` in that order. */
   timers(
     service: string,

@@ -82,8 +82,8 @@ export class Replay {
       why: null,
     } as const
     if (outcome !== 't' && outcome !== 'i') return { ...told, event: eventIfAny(turn), difference: null, skipped: 'nothing taken' }
-    const event = eventOf(turn)
     const machine = this.machines.get(kind)
+    const event: PlainEvent = machine?.lineage.event(eventOf(turn)) ?? eventOf(turn)
     const failed = (why: string): Replayed => {
       this.#actors.delete(address)
       return { ...told, event, after: null, difference: { what: 'machine', recorded: 'taken', computed: why }, skipped: null }
@@ -141,7 +141,7 @@ const unlike = (what: Difference['what'], recorded: string, computed: string): D
 
 /** As the machine got it: what it referred to in its batch is in it again. */
 const eventOf = ({ event, attached }: JournalTurn): PlainEvent => {
-  const read = fromBytes(event) as PlainEvent
+  const { $ago: _, ...read } = fromBytes(event) as PlainEvent
   const refers = read['attached'] as { $attached?: number } | undefined
   return refers?.$attached === undefined ? read : { ...read, attached: attached[refers.$attached] }
 }

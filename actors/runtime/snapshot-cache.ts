@@ -9,6 +9,8 @@ export interface CachedActor {
   bytes: number
   /** PostgreSQL's UTC day, `YYYY-MM-DD`, of the last journal entry that holds this actor's base snapshot */
   readonly baseDay: string | null
+  /** the lane's clock at its last turn */
+  readonly atMs: number
   /** read from the store for a turn that has not asked for it yet: that turn missed */
   fresh: boolean
 }

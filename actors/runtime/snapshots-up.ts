@@ -5,7 +5,7 @@ import type { Draft } from './draft.ts'
 import { toBytes } from './json.ts'
 import type { LaneMemory } from './memory.ts'
 import { addressOf } from './memory.ts'
-import type { ActorRow, EffectRow, TimerRow } from './ports.ts'
+import type { ActorRow, EffectRow, LoadedActor, TimerRow } from './ports.ts'
 import type { CachedActor } from './snapshot-cache.ts'
 import type { StoredActor } from './snapshots.ts'
 import type { Machine } from './xstate.ts'
@@ -29,13 +29,13 @@ export interface Upgrade {
  */
 export const upgraded = (
   machine: Machine,
-  row: ActorRow,
+  row: LoadedActor,
   { timers, effects }: { timers: readonly TimerRow[]; effects: readonly EffectRow[] },
   token: number,
 ): Upgrade => {
   const up = machine.upgrade(row.body, { timers: timers.map(storedTimer), effects: effects.map(storedEffect) })
   const body = machine.store(up.state, up.sequence)
-  const actor = { state: up.state, sequence: up.sequence, bytes: body.length, baseDay: null, fresh: true }
+  const actor = { state: up.state, sequence: up.sequence, bytes: body.length, baseDay: null, atMs: row.updatedAtMs, fresh: true }
   return { address: addressOf(row), actor, row: { ...row, body }, ...rowsOf(up, row, timers, effects, token) }
 }
 

@@ -18,7 +18,7 @@ import { addressOf } from './memory.ts'
 import type { Emitted } from './outbox.ts'
 import { bytesOf, RECORD_BYTES } from './outbox.ts'
 import { MANGLED, storableKey, withoutNul } from './parked.ts'
-import type { ActorRow, EffectRow, JournalRow, Letter, TimerRow } from './ports.ts'
+import type { ActorRow, EffectRow, JournalRow, Letter, LoadedActor, TimerRow } from './ports.ts'
 import type { ServiceDefinition, Tables } from './service.ts'
 import type { CachedActor } from './snapshot-cache.ts'
 import { remembered, upgraded, writeUpgrades } from './snapshots-up.ts'
@@ -34,7 +34,7 @@ export interface TurnsOptions {
   readonly machines: ReadonlyMap<string, Machine>
   readonly tables: Tables
   readonly partitionOf: (laneKey: string) => number
-  readonly load: (addresses: readonly Address[]) => Promise<ActorRow[]>
+  readonly load: (addresses: readonly Address[]) => Promise<LoadedActor[]>
   /** all timers of these actors */
   readonly timersOf: (addresses: readonly Address[]) => Promise<TimerRow[]>
   readonly count: (name: string, n?: number) => void
@@ -113,16 +113,24 @@ export class Turns {
     if (this.#absent.size > ABSENT_KEPT) this.#absent.clear()
     for (const address of missing.keys()) this.#absent.add(address)
     for (const row of rows) this.#absent.delete(addressOf(row))
-    const old: ActorRow[] = []
+    const old: LoadedActor[] = []
     for (const row of rows) {
       const { state, sequence, isOld } = this.#machine(row).load(row.body)
       if (isOld) old.push(row)
-      else this.#memory.cache.loaded(addressOf(row), { state, sequence, bytes: row.body.length, baseDay: null, fresh: true })
+      else
+        this.#memory.cache.loaded(addressOf(row), {
+          state,
+          sequence,
+          bytes: row.body.length,
+          baseDay: null,
+          atMs: row.updatedAtMs,
+          fresh: true,
+        })
     }
     if (old.length > 0) await this.#upgrade(old)
   }
 
-  async #upgrade(rows: readonly ActorRow[]): Promise<void> {
+  async #upgrade(rows: readonly LoadedActor[]): Promise<void> {
     const stored = await this.#options.timersOf(rows)
     if (this.#discarded) throw new LaneReset('lane reset while timers were loaded')
     const timers = Map.groupBy(stored, addressOf)
@@ -266,7 +274,7 @@ export class Turns {
         draft,
         to,
         (before?.sequence ?? 0) + 1,
-        this.#journalled(draft, stamped),
+        this.#journalled(draft, stamped, before),
         before ?? null,
         turned.changed || !before ? 't' : 'i',
         outputs,
@@ -517,7 +525,7 @@ export class Turns {
 
   #touch(draft: Draft, to: Address, machine: Machine, state: CachedActor['state'], before: CachedActor | undefined): void {
     const sequence = (before?.sequence ?? 0) + 1
-    const actor: CachedActor = { state, sequence, bytes: before?.bytes ?? 400, baseDay: draft.day, fresh: false }
+    const actor: CachedActor = { state, sequence, bytes: before?.bytes ?? 400, baseDay: draft.day, atMs: draft.nowMs, fresh: false }
     const address = addressOf(to)
     this.#memory.cache.changed(address, actor)
     this.#absent.delete(address)
@@ -564,10 +572,16 @@ export class Turns {
     return { ...event, attached: draft.attached[at] }
   }
 
-  /** The event as the journal keeps it: `attached` is stored once a batch and named by its index. */
-  #journalled(draft: Draft, stamped: PlainEvent): Uint8Array {
+  /**
+   * The event as the journal keeps it: `attached` is stored once a batch and named by its index, and `$ago` says how many ms before
+   * it the actor's turn before was taken, which is how its turns are found again.
+   */
+  #journalled(draft: Draft, stamped: PlainEvent, before?: CachedActor): Uint8Array {
     const at = draft.attachedAt.get(stamped.type)
-    return toBytes(at === undefined || stamped['attached'] === undefined ? stamped : { ...stamped, attached: { $attached: at } })
+    const text = JSON.stringify(
+      at === undefined || stamped['attached'] === undefined ? stamped : { ...stamped, attached: { $attached: at } },
+    )
+    return Buffer.from(before ? `${text.slice(0, -1)},"$ago":${draft.nowMs - before.atMs}}` : text)
   }
 
   #machine({ kind, key }: Address): Machine {

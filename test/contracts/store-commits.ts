@@ -66,7 +66,7 @@ export const commitContract = (given: GivenStore): void => {
       const owner = await given.own(0)
       await owner.commitNext({ actors: [actorRow('a'), actorRow('b', { status: 'done', endedAtMs: 5 })] })
       const binary = Uint8Array.from({ length: 256 }, (_, index) => index)
-      await owner.commitNext({ actors: [actorRow('a', { sequence: 2, body: binary })] })
+      await owner.commitNext({ nowMs: 2_000, actors: [actorRow('a', { sequence: 2, body: binary })] })
       const loaded = await given.store.load(
         KEYED,
         0,
@@ -74,7 +74,13 @@ export const commitContract = (given: GivenStore): void => {
       )
       const byKey = Object.fromEntries(loaded.map((row) => [row.key, { ...row, body: Buffer.from(row.body).toString('hex') }]))
       expect(Object.keys(byKey).toSorted()).toEqual(['a', 'b'])
-      expect(byKey.a).toMatchObject({ sequence: 2, status: 'active', endedAtMs: null, body: Buffer.from(binary).toString('hex') })
+      expect(byKey.a).toMatchObject({
+        sequence: 2,
+        status: 'active',
+        endedAtMs: null,
+        updatedAtMs: 2_000,
+        body: Buffer.from(binary).toString('hex'),
+      })
       expect(byKey.b).toMatchObject({ status: 'done', endedAtMs: 5 })
       expect(await given.store.load(KEYED, 1, [{ kind: 'counter', key: 'a' }])).toEqual([])
     })

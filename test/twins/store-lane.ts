@@ -1,5 +1,5 @@
 import type {
-  ActorRow,
+  LoadedActor,
   Batch,
   EffectRow,
   Halt,
@@ -30,7 +30,7 @@ export interface StoredLane {
   halted: Halt | null
   release: string | null
   structures: readonly string[]
-  readonly actors: Map<string, ActorRow>
+  readonly actors: Map<string, LoadedActor>
   readonly journal: (JournalRow & { turn: number; batch: number })[]
   readonly outbox: { batch: number; incarnation: string; codeHash: Uint8Array; attached: Uint8Array | null; blob: Uint8Array | null }[]
   readonly timers: Map<string, TimerRow>
@@ -81,7 +81,7 @@ export const write = (row: StoredLane, batch: Batch): (() => void) => {
   Object.assign(row, { batch: batch.batch, digest: hex(batch.digest), turn: batch.turn, nowMs: batch.nowMs, published: batch.published })
   if (batch.halted !== undefined) row.halted = batch.halted
   row.release = batch.release
-  for (const actor of batch.actors) put(row.actors, keyOf(actor.kind, actor.key), actor)
+  for (const actor of batch.actors) put(row.actors, keyOf(actor.kind, actor.key), { ...actor, updatedAtMs: batch.nowMs })
   const hasOutbox = batch.journal.length > 0 || batch.outbox !== null
   if (hasOutbox) {
     const { incarnation } = row

@@ -8,6 +8,7 @@ const actor = (sequence: number, bytes = 200): CachedActor => ({
   bytes,
   baseDay: null,
   fresh: false,
+  atMs: 0,
 })
 
 describe('the snapshot cache', () => {
