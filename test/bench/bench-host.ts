@@ -10,10 +10,10 @@ import { laneStore } from '#storage/lane-store.ts'
 export const BENCH_SERVICE = 'market-reference-ingest'
 
 export const quiet = { debug() {}, info() {}, warn() {}, error: (_: object, text: string) => process.stderr.write(`${text}\n`) }
-export const uncounted: Meter = { count() {}, observe() {} }
+const uncounted: Meter = { count() {}, observe() {} }
 
 /** Takes everything at once, and has nothing to read: the path without Kafka. */
-export const noBus: MessageBus = {
+const noBus: MessageBus = {
   send: async () => {},
   reader: async () => ({ ends: async () => [], take() {}, leave() {}, hold() {}, resume() {}, commit() {}, close: async () => {} }),
   close: async () => {},

@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- loop`: request frame in to signed response frame out on the whole local stack, against a floor chain on the same
+ * `npm run bench -- loop`: request frame in to signed response frame out on the whole local stack. Against a floor chain on the same
  * broker and database in the same run: produce, consume, one fsynced insert, produce, consume, one fsynced insert, and nothing else
  * (floor-chain.ts: two processes, kafkajs and pg by hand, each batch in one statement). The loop's clock is the simulated relay's,
  * from the frame handed to the socket to the response read from it. Linux.

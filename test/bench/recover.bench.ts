@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- recover`: a lane of a million stored actors and armed timers, and a tenth of it: how soon a host is ready, what an
- * actor costs that is not in memory, and how much memory there is after more actors than the cache holds have had a turn. BENCH_ACTORS.
+ * `npm run bench -- recover`: how soon a lane of a million stored actors is ready, and what one costs that is not in memory. How much
+ * memory there is after more actors than the cache holds have had a turn, and the same with a tenth of them. BENCH_ACTORS.
  */
 import { loadNow, progress, say, withDatabase } from './bench-database.ts'
 import type { BenchDatabase } from './bench-database.ts'

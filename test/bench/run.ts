@@ -1,6 +1,6 @@
 /** `npm run bench -- NAME`: one bench, in a process of its own. Benches print what they measured and assert nothing. */
 import { spawn } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -10,9 +10,19 @@ const SUFFIX = '.bench.ts'
 const names = readdirSync(here)
   .filter((file) => file.endsWith(SUFFIX))
   .map((file) => file.slice(0, -SUFFIX.length))
-const usage = `npm run bench -- NAME
 
-Runs one bench and prints what it measured. Names: ${names.join(', ')}`
+/** The first sentence of what its file says of it. */
+const aboutOf = (name: string): string => {
+  const [, comment = ''] = /^\/\*\*(.*?)\*\//s.exec(readFileSync(join(here, name + SUFFIX), 'utf8')) ?? []
+  const text = comment.replaceAll(/\s+\*?\s*/g, ' ').replace(/^.*?`npm run bench -- [\w-]+`: /, '')
+  return text.split(/\. |\.$/)[0]?.trim() ?? ''
+}
+
+const usage = (): string => `npm run bench -- NAME
+
+Runs one bench and prints what it measured. Larger and smaller ones by environment variables, which each file names.
+
+${names.map((name) => `  ${name.padEnd(13)}${aboutOf(name)}`).join('\n')}`
 
 const run = (name: string): Promise<number> =>
   new Promise((resolve) => {
@@ -24,7 +34,7 @@ const run = (name: string): Promise<number> =>
 
 const { values, positionals } = parseArgs({ options: { help: { type: 'boolean', short: 'h', default: false } }, allowPositionals: true })
 const [name] = positionals
-if (values.help || name === undefined) process.stdout.write(`${usage}\n`)
+if (values.help || name === undefined) process.stdout.write(`${usage()}\n`)
 else if (names.includes(name)) process.exitCode = await run(name)
 else {
   process.stderr.write(`no bench ${JSON.stringify(name)}: there are ${names.join(', ')}\n`)

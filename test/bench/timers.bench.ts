@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- timers`: a million stored actors with a million armed timers in one lane, and a tenth of them: how soon a host is
- * ready, and how late timers are at 5,000 due a second, from due to committed. BENCH_ACTORS, BENCH_RATE, BENCH_SECONDS.
+ * `npm run bench -- timers`: how late timers are at 5,000 due a second, a million armed in one lane. From due to committed; and how soon
+ * a host is ready, and the same with a tenth of the actors. BENCH_ACTORS, BENCH_RATE, BENCH_SECONDS.
  */
 import { setTimeout as after } from 'node:timers/promises'
 import { loadNow, progress, say, withDatabase } from './bench-database.ts'
