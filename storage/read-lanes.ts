@@ -48,23 +48,32 @@ const Parked = z.object({
   cause: z.string(),
   origin: z.string(),
   at: z.string(),
+  waits: z.boolean(),
+  ordered: z.string().nullable(),
   done: z.string().nullable(),
   event: z.instanceof(Uint8Array),
 })
+export interface ParkedQuery {
+  readonly service?: string
+  readonly limit: number
+  readonly all?: boolean
+  readonly letter?: { readonly lane: number; readonly turn: number }
+}
+
 export type ParkedReading = Omit<z.infer<typeof Parked>, 'event'> & { readonly event: unknown }
 
-/** Parked events, newest first; only those that wait for a person unless `all`. */
+/**
+ * Parked events, newest first; only those that wait, for a person or behind another, unless `all`.
+ * @param query.letter one of them, open or done; with `service`
+ */
 export const readParked = async (
   db: CommonQueryMethods,
-  { service, limit, all = false }: { service?: string; limit: number; all?: boolean },
+  { service, limit, all = false, letter }: ParkedQuery,
 ): Promise<ParkedReading[]> => {
   const rows = await db.any(sql.type(Parked)`
-    SELECT p.service, p.lane, p.turn, p.kind, p.key, p.cause, p.origin, p.done, p.event,
-      coalesce((SELECT to_timestamp(j.times[p.turn - j.turn + j.turns] / 1000.0) FROM seen.journal_batch j
-        WHERE j.service = p.service AND j.lane = p.lane AND j.day = p.day AND j.turn >= p.turn ORDER BY j.turn LIMIT 1),
-        p.day::timestamp AT TIME ZONE 'UTC') AS at
-    FROM seen.parked p
-    WHERE (${service ?? null}::text IS NULL OR p.service = ${service ?? null}) AND (${all} OR p.done IS NULL)
+    SELECT p.service, p.lane, p.turn, p.kind, p.key, p.cause, p.origin, p.at, p.waits, p.ordered, p.done, p.event FROM seen.parked p
+    WHERE (${service ?? null}::text IS NULL OR p.service = ${service ?? null}) AND (${all || letter !== undefined} OR p.done IS NULL)
+      AND (${letter?.turn ?? null}::bigint IS NULL OR (p.lane = ${letter?.lane ?? null} AND p.turn = ${letter?.turn ?? null}))
     ORDER BY p.day DESC, p.service, p.lane, p.turn DESC LIMIT ${limit}`)
   return rows.map((row) => ({ ...row, event: readJson(row.event) }))
 }

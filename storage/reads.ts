@@ -3,7 +3,7 @@ import type { QuoteChain } from './history/chain.ts'
 import { listActors, readActor } from './read-actors.ts'
 import type { ActorDetail, ActorQuery, ActorSummary } from './read-actors.ts'
 import { readInputs, readLanes, readOrders, readParked } from './read-lanes.ts'
-import type { InputReading, LaneReading, OrderReading, ParkedReading } from './read-lanes.ts'
+import type { InputReading, LaneReading, OrderReading, ParkedQuery, ParkedReading } from './read-lanes.ts'
 import { readPool } from './read-pool.ts'
 import type { ReadOptions } from './read-pool.ts'
 
@@ -17,7 +17,7 @@ export interface StoreReads {
   lanes(service?: string): Promise<readonly LaneReading[]>
   /** Where each lane stands in its topics; lag is Kafka's end minus `next`. */
   inputs(service?: string): Promise<readonly InputReading[]>
-  parked(query: { service?: string; limit: number; all?: boolean }): Promise<ParkedReading[]>
+  parked(query: ParkedQuery): Promise<ParkedReading[]>
   orders(query: { service?: string; limit: number }): Promise<readonly OrderReading[]>
   close(): Promise<void>
 }

@@ -191,6 +191,7 @@ export class Turns {
       letter: turn,
     }
     this.#memory.parked.resolved(delivery.to, turn)
+    this.#options.count('letters.taken')
     const at = `as turn ${this.#memory.turn + 1} at ${new Date(draft.nowMs).toISOString()}`
     draft.letter(turn, { done: ordered === '' ? `taken in its order ${at}` : `replayed ${at}: ${ordered}` })
     const refusal = why ?? unreadable ?? (key.includes(MANGLED) ? 'no actor can have its key' : null)

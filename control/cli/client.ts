@@ -7,7 +7,7 @@ export interface Client {
   readonly url: string
   /** @throws {CliFailure} nobody answers, the token is refused, or the answer is an error */
   get(path: string): Promise<Answer>
-  order(path: string, body: { by: string; reason: string }): Promise<Answer>
+  order(path: string, body: { by: string; reason: string } & Readonly<Record<string, unknown>>): Promise<Answer>
 }
 
 export interface Answer {

@@ -4,7 +4,8 @@ export interface Readings {
   quoteChain(quoteId: string): Promise<QuoteChain | null>
   /** null: no such actor in any lane of any service, or of this one */
   actor(address: { service?: string; kind: string; key: string; at?: string }): Promise<object | null>
-  deadLetters(filter: { service?: string; limit: number }): Promise<readonly DeadLetter[]>
+  /** newest first; with `letter` that one, open or done; with `all` those that are done too */
+  deadLetters(filter: DeadLetterFilter): Promise<readonly DeadLetter[]>
   lag(service?: string): Promise<readonly Lag[]>
   close(): Promise<void>
 }
@@ -29,6 +30,13 @@ export interface ChainRecord {
   readonly payload: Readonly<Record<string, unknown>>
 }
 
+export interface DeadLetterFilter {
+  readonly service?: string
+  readonly limit: number
+  readonly all?: boolean
+  readonly letter?: { readonly lane: number; readonly turn: number }
+}
+
 export interface DeadLetter {
   readonly service: string
   readonly lane: number
@@ -38,7 +46,11 @@ export interface DeadLetter {
   readonly cause: string
   readonly origin: string
   readonly at: string
-  /** null while it waits for a person */
+  /** behind an earlier one of its actor, or let go by an order; false: it was tried, and waits for a person */
+  readonly waits: boolean
+  /** the order that let it go: who, which, why */
+  readonly ordered: string | null
+  /** how it was resolved, when and by whom; null while it is open */
   readonly done: string | null
   readonly event: unknown
 }

@@ -5,6 +5,8 @@ import { armedIn } from '../telemetry/state-metrics.ts'
 import { makeClient, stateIn } from './client.ts'
 import type { Client, Fetch } from './client.ts'
 import { CliFailure } from './failure.ts'
+import { letterOf, letterTable, resolveLetters, tellLetter, tellResolved } from './dead-letters.ts'
+import type { Which } from './dead-letters.ts'
 import { giveOrder } from './orders.ts'
 import type { OrderName } from './orders.ts'
 import { table } from './print.ts'
@@ -43,6 +45,8 @@ export const unrip = async (argv: readonly string[], world: World): Promise<numb
     return failure.code === 'USAGE' ? 2 : 1
   }
 }
+
+type ResolveOptions = Shared & Which & { by: string; reason: string; wait: number }
 
 interface Shared {
   readonly json?: true
@@ -126,29 +130,41 @@ const commands = (world: World): Command => {
     },
   )
 
-  add('dead-letters', 'parked events, with their actor, cause and origin')
+  const letters = add('dead-letters', 'parked events, with their actor, cause and origin')
     .option('--service <name>', 'of this service')
     .option('--limit <n>', 'at most so many', count, 50)
-    .action(async ({ json, service, limit }: Shared & { service?: string; limit: number }) => {
-      const rows = await reading(world, (readings) => readings.deadLetters({ limit, ...(service === undefined ? {} : { service }) }))
-      print(json, { dead_letters: rows }, () =>
-        rows.length === 0
-          ? 'none'
-          : table(
-              ['AT', 'SERVICE', 'LANE', 'TURN', 'ACTOR', 'CAUSE', 'ORIGIN', 'DONE'],
-              rows.map((row) => [
-                row.at,
-                row.service,
-                String(row.lane),
-                String(row.turn),
-                `${row.kind}/${row.key}`,
-                row.cause,
-                row.origin,
-                row.done ?? '-',
-              ]),
-            ),
-      )
+    .option('--done', 'those that are resolved, too')
+    .action(async ({ json, service, limit, done }: Shared & { service?: string; limit: number; done?: true }) => {
+      const filter = { limit, all: done ?? false, ...(service === undefined ? {} : { service }) }
+      const rows = await reading(world, (readings) => readings.deadLetters(filter))
+      print(json, { dead_letters: rows }, () => letterTable(rows))
     })
+  add('show <service> <lane:turn>', 'one of them, with its event, and how it was resolved', letters).action(
+    async (service: string, at: string, { json }: Shared) => {
+      const [row] = await reading(world, (readings) => readings.deadLetters({ service, limit: 1, letter: letterOf(at) }))
+      if (row === undefined) throw new CliFailure('NO_SUCH_LETTER', `${service} has parked nothing at ${at}`)
+      print(json, row, () => tellLetter(row))
+    },
+  )
+  for (const [did, says] of [
+    ['replay', 'take them again, and then what waited behind them; 0 when none is parked again'],
+    ['drop', 'give them up; what waited behind them goes on'],
+  ] as const)
+    add(`${did} [service]`, says, letters)
+      .option('--actor <kind/key>', 'of this actor; / alone: records that no actor was found for')
+      .option('--turn <lane:turn>', 'this one')
+      .option('--since <time>', 'held since then or later')
+      .option('--all', 'every one')
+      .requiredOption('--by <who>', 'who orders it; journalled', filled)
+      .requiredOption('--reason <why>', 'why; journalled', filled)
+      .option('--url <url>', 'the service at this address')
+      .option('--wait <seconds>', 'how long what was let go is waited for', seconds, 30)
+      .action(async (service: string | undefined, { json, url, by, reason, wait: waitFor, ...which }: ResolveOptions) => {
+        const [client] = await clients(world, service === undefined ? [] : [service], url, `${did} needs a service, or --url`)
+        const patience = { forMs: waitFor * 1_000, pause: (ms: number) => wait(ms) }
+        const resolved = await resolveLetters(client, did, which, { by, reason }, patience)
+        print(json, resolved, () => tellResolved(resolved))
+      })
   return program
 }
 

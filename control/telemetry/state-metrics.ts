@@ -14,6 +14,8 @@ const BY_PREFIX: Readonly<Record<string, Name>> = {
   dropped: 'unrip_dropped_total',
   ignored: 'unrip_ignored_total',
   parked: 'unrip_parked_total',
+  parked_by: 'unrip_parked_causes_total',
+  letters: 'unrip_letters_total',
   effect: 'unrip_effect_ends_total',
   feed: 'unrip_feed_events_total',
 }
@@ -28,6 +30,7 @@ const Lane = z.object({
   timers: z.number().default(0),
   effects: z.array(z.object({ state: z.string(), since_ms: z.number() })).default([]),
   parked_actors: z.number().default(0),
+  parked: z.object({ held: z.number(), waiting: z.number() }).default({ held: 0, waiting: 0 }),
   outbox_bytes: z.number().default(0),
   cache: z.object({ bytes: z.number(), hits: z.number(), misses: z.number() }).default({ bytes: 0, hits: 0, misses: 0 }),
 })
@@ -86,6 +89,8 @@ const TOTALS: { readonly [N in Name]?: (lane: Lane) => number } = {
 
 const ofLanes = (lanes: readonly Lane[], nowMs: number, set: Set): void => {
   for (const [name, of] of Object.entries(TOTALS)) set(name as Name, sum(lanes.map(of)))
+  for (const state of FROM_STATE.unrip_parked_events.labels.state)
+    set('unrip_parked_events', sum(lanes.map(({ parked }) => parked[state])), { state })
   for (const state of FROM_STATE.unrip_effects.labels.state) {
     const since = lanes.flatMap(({ effects }) => effects.filter((effect) => effect.state === state).map(({ since_ms }) => since_ms))
     set('unrip_effects', since.length, { state })

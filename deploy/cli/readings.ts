@@ -31,10 +31,10 @@ export const readings = ({ database, kafka }: Sources): Readings => {
   }
   return {
     quoteChain: (quoteId) => read((from) => from.quoteChain(quoteId)),
-    deadLetters: ({ service, limit }) =>
+    deadLetters: (filter) =>
       read(async (from) => {
-        await services(from, service)
-        return from.parked({ limit, ...(service === undefined ? {} : { service }) })
+        await services(from, filter.service)
+        return from.parked(filter)
       }),
     actor: ({ service, kind, key, at }) =>
       read(async (from) => {

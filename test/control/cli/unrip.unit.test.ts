@@ -2,7 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Registry } from 'prom-client'
-import { expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { WhichLetters } from '#actors/runtime/letters.ts'
 import type { Readings, Sources } from '#control/cli/readings.ts'
 import { unrip } from '#control/cli/unrip.ts'
 import type { HostView, OrderOutcome } from '#control/host-view.ts'
@@ -253,10 +254,80 @@ test('lag and dead letters are tables, or JSON', async () => {
     cause: 'BAD_EVENT',
     origin: 'record norm.swap_demand/1@7',
     at: '2026-11-21',
+    waits: false,
+    ordered: null,
     done: null,
-    event: {},
+    event: { type: 'demand.arrived' },
   }
-  expect((await typed(['dead-letters'], {}, { deadLetters: async () => [letter] })).out).toContain('quote/q-9')
+  const deadLetters: Readings['deadLetters'] = async ({ letter: at }) => (at === undefined || at.turn === 40 ? [letter] : [])
+  expect((await typed(['dead-letters'], {}, { deadLetters })).out).toMatch(/1:40 +quote\/q-9 +held +BAD_EVENT/)
+  expect((await typed(['dead-letters', 'show', 'strategy-engine', '1:40'], {}, { deadLetters })).out).toContain('demand.arrived')
+  expect(await typed(['dead-letters', 'show', 'strategy-engine', '1:41'], {}, { deadLetters })).toMatchObject({ code: 1 })
+  expect(await typed(['dead-letters', 'show', 'strategy-engine', 'forty'], {}, { deadLetters })).toMatchObject({ code: 2 })
+})
+
+describe('dead letters are resolved', () => {
+  const held = { kind: 'quote', key: 'q-9', turn: 40, cause: 'it threw' }
+  /** What the service says to the order, and of its lane each time it is asked; the last one stays. */
+  const resolving = async (letters: number, ...parked: { under_way: number; actors: object[] }[]) => {
+    const answer = { outcome: 'taken', letters, waiting: 3, left: 0, actors: letters === 0 ? [] : ['quote/q-9'] }
+    const route = (name: string) =>
+      ({ name: `${name}-dead-letters`, method: 'POST', path: `/dead-letters/${name}`, summary: name, schema: WhichLetters }) as const
+    let asked = 0
+    const host = await served({
+      orders: [route('replay'), route('drop')],
+      order: async (order) => {
+        host.orders.push(order)
+        return { outcome: 'done', id: '9', answers: [{ lane: 0, answer }] }
+      },
+      describe: async () => ({ ...host.state, lanes: [{ lane: 0, parked: parked[Math.min(asked++, parked.length - 1)] }] }),
+    })
+    return host
+  }
+  const signed = ['--by', 'ada', '--reason', 'mended']
+
+  test('by an order that names them, who and why, and what it set going is waited for', async () => {
+    const host = await resolving(1, { under_way: 1, actors: [] }, { under_way: 1, actors: [] }, { under_way: 0, actors: [] })
+    const done = await typed(['dead-letters', 'replay', '--url', host.url, '--turn', '1:40', ...signed])
+    expect(done).toMatchObject({ code: 0, out: expect.stringContaining('1 replayed, 3 that waited behind went on') })
+    expect(host.orders).toMatchObject([{ order: 'replay-dead-letters', by: 'ada', reason: 'mended', arguments: { lane: 1, turn: 40 } }])
+  })
+
+  test.each([
+    [['--actor', 'quote/a/b'], { kind: 'quote', key: 'a/b' }],
+    [['--actor', '/'], { kind: '', key: '' }],
+    [['--since', '2026-11-21T10:00:00Z'], { since: '2026-11-21T10:00:00.000Z' }],
+    [['--all'], { all: true }],
+  ])('%j', async (args, expected) => {
+    const host = await resolving(1, { under_way: 0, actors: [] })
+    expect(await typed(['dead-letters', 'drop', '--url', host.url, ...args, ...signed])).toMatchObject({ code: 0 })
+    expect(host.orders[0]?.arguments).toEqual(expected)
+  })
+
+  test('and it is a failure where one is parked again, where none was held, and where it takes longer than is waited for', async () => {
+    const again = await resolving(1, { under_way: 0, actors: [held] })
+    const all = ['--all', ...signed]
+    expect(await typed(['dead-letters', 'replay', '--url', again.url, ...all])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('quote/q-9 is parked again (it threw)'),
+    })
+    const none = await resolving(0, { under_way: 0, actors: [] })
+    expect(await typed(['dead-letters', 'drop', '--url', none.url, ...all])).toMatchObject({ code: 1 })
+    const slow = await resolving(1, { under_way: 1, actors: [] })
+    expect(await typed(['dead-letters', 'replay', '--url', slow.url, '--wait', '0.1', ...all])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('still being taken'),
+    })
+  })
+
+  test.each([
+    ['nothing is named', []],
+    ['two things are', ['--all', '--turn', '1:40']],
+    ['a turn has no lane', ['--turn', '40']],
+    ['a time is none', ['--since', 'yesterday']],
+  ])('but not where %s', async (_, args) => {
+    expect(await typed(['dead-letters', 'drop', '--url', 'http://127.0.0.1:1', ...args, ...signed])).toMatchObject({ code: 2 })
+  })
 })
 
 test('why tells the whole chain in order, with all reasons and amounts in their assets', async () => {
