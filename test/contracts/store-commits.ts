@@ -124,6 +124,33 @@ export const commitContract = (given: GivenStore): void => {
       expect(recovered.outbox.map(({ batch, blob }) => [batch, textOf(blob)])).toEqual([[second.batch, 'blob 2']])
     })
 
+    test('writes a row of the same sequence anew and leaves the time of its last turn, and an effect under another name', async () => {
+      const owner = await given.own(1)
+      const effect: EffectRow = {
+        effect: 'renamed',
+        kind: 'counter',
+        key: 'rewritten',
+        name: 'old name',
+        mode: 'ask first',
+        state: 'pending',
+        token: 0,
+        notAfterMs: 7,
+        askAtMs: 8,
+        asked: 0,
+        sinceMs: 0,
+        body: bytesOf('{}'),
+      }
+      const turned = await owner.commitNext({ actors: [actorRow('rewritten')], journal: [journalRow('rewritten')], effects: [effect] })
+      await owner.commitNext({
+        nowMs: turned.nowMs + 50,
+        actors: [actorRow('rewritten', { body: bytesOf('another') })],
+        effects: [{ ...effect, name: 'new name' }],
+      })
+      const [row] = await given.store.load(KEYED, 1, [{ kind: 'counter', key: 'rewritten' }])
+      expect(row).toMatchObject({ updatedAtMs: turned.nowMs, body: bytesOf('another') })
+      expect((await given.successor(owner)).effects.find(({ key }) => key === 'rewritten')).toMatchObject({ name: 'new name' })
+    })
+
     test('keeps the marks that a record can still come for, and no others', async () => {
       const owner = await given.own(2)
       const [older, newer] = ['019b0000-0000-7000-8000-000000000001', '019b0000-0001-7000-8000-000000000002']

@@ -21,6 +21,19 @@ export const timerAndOrderContract = (given: GivenStore): void => {
       expect(await given.store.recover(KEYED, 0, owner.epoch, 5)).toMatchObject({ moreTimers: false })
     })
 
+    test('of some actors are all of theirs and nobody else’s', async () => {
+      const owner = await given.own(2)
+      await owner.commitNext({ timersSet: [timerRow('p', 's', 20), timerRow('p', 't', 10), timerRow('q', 't', 20), timerRow('r', 't', 5)] })
+      const of = (...keys: string[]) =>
+        given.store.timersOf(
+          KEYED,
+          2,
+          keys.map((key) => ({ kind: 'counter', key })),
+        )
+      expect((await of('q', 'p', 'none')).map(nameOf).toSorted()).toEqual(['p s', 'p t', 'q t'])
+      expect(await of()).toEqual([])
+    })
+
     test('that are set again move, and those switched off are gone', async () => {
       const owner = await given.own(1)
       await owner.commitNext({ timersSet: [timerRow('a', 't', 10), timerRow('b', 't', 20)] })

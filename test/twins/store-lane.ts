@@ -81,7 +81,11 @@ export const write = (row: StoredLane, batch: Batch): (() => void) => {
   Object.assign(row, { batch: batch.batch, digest: hex(batch.digest), turn: batch.turn, nowMs: batch.nowMs, published: batch.published })
   if (batch.halted !== undefined) row.halted = batch.halted
   row.release = batch.release
-  for (const actor of batch.actors) put(row.actors, keyOf(actor.kind, actor.key), { ...actor, updatedAtMs: batch.nowMs })
+  for (const actor of batch.actors) {
+    const stored = row.actors.get(keyOf(actor.kind, actor.key))
+    const updatedAtMs = stored?.sequence === actor.sequence ? stored.updatedAtMs : batch.nowMs
+    put(row.actors, keyOf(actor.kind, actor.key), { ...actor, updatedAtMs })
+  }
   const hasOutbox = batch.journal.length > 0 || batch.outbox !== null
   if (hasOutbox) {
     const { incarnation } = row
@@ -113,9 +117,8 @@ export const write = (row: StoredLane, batch: Batch): (() => void) => {
     }
     Object.assign(row, before)
     for (const { one, index } of lettersBefore) parked[index] = one
-    // Some of it may be detached since.
-    journal.length -= Math.min(journal.length, batch.journal.length)
-    outbox.length -= Math.min(outbox.length, hasOutbox ? 1 : 0)
+    journal.length -= batch.journal.length
+    outbox.length -= hasOutbox ? 1 : 0
     parked.length -= batch.parked.length
   }
 }
