@@ -6,6 +6,10 @@ import { readInputs, readLanes, readOrders, readParked } from './read-lanes.ts'
 import type { InputReading, LaneReading, OrderReading, ParkedQuery, ParkedReading } from './read-lanes.ts'
 import { readPool } from './read-pool.ts'
 import type { ReadOptions } from './read-pool.ts'
+import { readProcesses, readReleases } from './read-processes.ts'
+import type { ProcessReading, ReleaseReading } from './read-processes.ts'
+import { readStored } from './read-stored.ts'
+import type { StoredRows } from './read-stored.ts'
 
 /** Reads for control and the command line. A service's role sees its own rows; the operator's sees all. */
 export interface StoreReads {
@@ -19,6 +23,12 @@ export interface StoreReads {
   inputs(service?: string): Promise<readonly InputReading[]>
   parked(query: ParkedQuery): Promise<ParkedReading[]>
   orders(query: { service?: string; limit: number }): Promise<readonly OrderReading[]>
+  /** whose lease has not run out */
+  processes(service: string): Promise<readonly ProcessReading[]>
+  /** latest first */
+  releases(service: string): Promise<readonly ReleaseReading[]>
+  /** all of a lane as of one moment, by kind and key, a page of actors at a time */
+  stored(service: string, lane: number, onPage: (rows: readonly StoredRows[]) => Promise<void>): Promise<void>
   close(): Promise<void>
 }
 
@@ -32,6 +42,9 @@ export const storeReads = (options: ReadOptions): StoreReads => {
     inputs: (service) => pool.read((db) => readInputs(db, service)),
     parked: (query) => pool.read((db) => readParked(db, query)),
     orders: (query) => pool.read((db) => readOrders(db, query)),
+    processes: (service) => pool.read((db) => readProcesses(db, service)),
+    releases: (service) => pool.read((db) => readReleases(db, service)),
+    stored: (service, lane, onPage) => pool.read((db) => readStored(db, service, lane, onPage)),
     close: () => pool.close(),
   }
 }

@@ -35,10 +35,7 @@ export class Inputs {
   begin(): void {
     const { reader } = this.#options
     const { inputs } = this.#now.memory
-    const next = Object.fromEntries([...inputs.values()].map((input) => [input.topic, input.next]))
-    reader.take(this.#lane, next)
-    // Where storage went back, Kafka's word is ahead of ours: left so, the next owner would find that out once more.
-    reader.commit(this.#lane, next)
+    reader.take(this.#lane, Object.fromEntries([...inputs.values()].map(({ topic, next }) => [topic, next])))
     for (const topic of inputs.keys()) if (this.isHeld(topic)) reader.hold(this.#lane, topic)
   }
 

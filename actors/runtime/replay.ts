@@ -83,7 +83,7 @@ export class Replay {
     } as const
     if (outcome !== 't' && outcome !== 'i') return { ...told, event: eventIfAny(turn), difference: null, skipped: 'nothing taken' }
     const machine = this.machines.get(kind)
-    const event: PlainEvent = machine?.lineage.event(eventOf(turn)) ?? eventOf(turn)
+    const event: PlainEvent = machine?.lineage.event(eventOf(turn), held?.state ?? null) ?? eventOf(turn)
     const failed = (why: string): Replayed => {
       this.#actors.delete(address)
       return { ...told, event, after: null, difference: { what: 'machine', recorded: 'taken', computed: why }, skipped: null }

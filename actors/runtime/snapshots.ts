@@ -62,6 +62,9 @@ export const readSnapshot = (bytes: Uint8Array): Snapshot => {
 const mapped = <A, B>(record: Readonly<Record<string, A>>, map: (value: A) => B): Record<string, B> =>
   Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]))
 
+/** Without what it was written by. */
+export const snapshotOf = ({ value, context, history }: Snapshot): StoredSnapshot => ({ value, context, ...(history ? { history } : {}) })
+
 interface Stored {
   readonly v: number
   readonly h: string
@@ -127,22 +130,37 @@ export class Lineage {
    * @throws {SnapshotMismatch} it is of no known version, there is no way down to `to`, or a migration threw
    */
   down(found: Found, actor: StoredActor, to: number): StoredActor & Found {
-    const refusal = this.refusal(found) ?? (this.#hashOf(to) === null ? `no migration leads down to version ${to}` : null)
+    const refusal = this.refusal(found) ?? this.noWayDown(to)
     if (refusal !== null) throw new SnapshotMismatch(`${this.#id}: ${refusal}`, found)
     if (found.version <= to) return { ...actor, ...found }
     const steps = this.#migrations.filter(({ from }) => from >= to && from < found.version).toReversed()
     return { ...this.#through(found, steps, 'down', actor), version: to, hash: this.#hashOf(to)! }
   }
 
-  /** An event of the journal, or a parked one, by whatever version it was written. @throws what a migration throws */
-  event<E extends StoredEvent>(event: E): StoredEvent {
-    return this.#migrations.reduce<StoredEvent>((each, migration) => migration.event?.up(each) ?? each, event)
+  /** Why nothing can be taken down to this version; null: it can. */
+  noWayDown(to: number): string | null {
+    return this.#hashOf(to) === null ? `no migration leads down to version ${to}` : null
   }
 
-  /** The same for an older version. @throws what a migration throws */
-  eventDown(event: StoredEvent, to: number): StoredEvent {
+  /** What `down` writes a version under; null: it leads to no such version. */
+  structureOf(version: number): Found | null {
+    const hash = this.#hashOf(version)
+    return hash === null ? null : { version, hash }
+  }
+
+  /**
+   * An event of the journal, or a parked one, by whatever version it was written.
+   * @param of  its actor as the machine at hand has it; null: not known
+   * @throws what a migration throws
+   */
+  event<E extends StoredEvent>(event: E, of: StoredSnapshot | null): StoredEvent {
+    return this.#migrations.reduce<StoredEvent>((each, migration) => migration.event?.up(each, of) ?? each, event)
+  }
+
+  /** The same for an older version; `of`: its actor in that one. @throws what a migration throws */
+  eventDown(event: StoredEvent, to: number, of: StoredSnapshot | null): StoredEvent {
     const steps = this.#migrations.filter(({ from }) => from >= to).toReversed()
-    return steps.reduce<StoredEvent>((each, migration) => migration.event?.down(each) ?? each, event)
+    return steps.reduce<StoredEvent>((each, migration) => migration.event?.down(each, of) ?? each, event)
   }
 
   /** The structure that a version is written under; null: not a version that we can write. */

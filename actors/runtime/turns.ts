@@ -178,7 +178,7 @@ export class Turns {
    */
   async redeliver(draft: Draft, { turn, kind, key, origin, ordered, event: bytes }: Letter, why: string | null): Promise<void> {
     const { now: _now, id: _id, attached: _attached, cause, published_ms, ...stored } = fromBytes(bytes) as ParkedEvent
-    const { event, unreadable } = this.#broughtUp(kind, stored)
+    const { event, unreadable } = this.#broughtUp({ kind, key }, stored)
     const delivery: Delivery = {
       to: { kind, key },
       event: this.#attach(draft, event),
@@ -202,9 +202,10 @@ export class Turns {
   }
 
   /** As the machine at hand reads it, by whatever version of it the event was written. */
-  #broughtUp(kind: string, event: PlainEvent): { event: PlainEvent; unreadable: string | null } {
+  #broughtUp(of: Address, event: PlainEvent): { event: PlainEvent; unreadable: string | null } {
+    const actor = this.#memory.cache.peek(addressOf(of))
     try {
-      return { event: this.#options.machines.get(kind)?.lineage.event(event) ?? event, unreadable: null }
+      return { event: this.#options.machines.get(of.kind)?.lineage.event(event, actor?.state ?? null) ?? event, unreadable: null }
     } catch (error) {
       return { event, unreadable: textOf(error) }
     }
@@ -247,9 +248,7 @@ export class Turns {
   async #turn(draft: Draft, delivery: Delivery): Promise<Delivery[]> {
     const { to, event, cause } = delivery
     this.#memory.turn++
-    const { incarnation } = this.#memory
-    const stamped: PlainEvent = { ...event, now: draft.nowMs, id: `${incarnation}:${this.#memory.turn}`, cause }
-    if (isFromBefore(delivery.publishedMs, incarnation)) Object.assign(stamped, { maybe_taken_before: true })
+    const stamped = { ...event, now: draft.nowMs, id: `${this.#memory.incarnation}:${this.#memory.turn}`, cause }
     const kind = this.#options.definition.kinds[to.kind]
     const machine = this.#options.machines.get(to.kind)
     if (!kind || !machine) return this.#refuse(draft, delivery, stamped, null, `${this.#options.service} hosts no ${to.kind}`)
@@ -606,9 +605,8 @@ type ParkedEvent = PlainEvent & { readonly cause: Cause | null; readonly publish
  * is not sent, it is asked about.
  */
 const isFromBefore = (publishedMs: number | null, incarnation: string): boolean => {
-  if (publishedMs === null) return false
   const drawnMs = drawnAtMs(incarnation)
-  return drawnMs !== null && publishedMs < drawnMs
+  return publishedMs !== null && drawnMs !== null && publishedMs < drawnMs
 }
 
 const notAfterOf = (name: string, params: unknown): number => {

@@ -11,6 +11,8 @@ import { giveOrder } from './orders.ts'
 import type { OrderName } from './orders.ts'
 import { table } from './print.ts'
 import type { Readings, Sources } from './readings.ts'
+import { addSnapshots } from './snapshots.ts'
+import type { Snapshots } from './snapshots.ts'
 import { tellChain } from './why.ts'
 import { onlySources, whereabouts } from './whereabouts.ts'
 
@@ -22,6 +24,8 @@ export interface World {
   readonly fetch: Fetch
   /** @throws {CliFailure} the database or the broker is not known */
   readonly readings: (sources: Sources) => Promise<Readings>
+  /** @throws {CliFailure} the database is not known */
+  readonly snapshots: (sources: Sources) => Promise<Snapshots>
 }
 
 /**
@@ -165,6 +169,13 @@ const commands = (world: World): Command => {
         const resolved = await resolveLetters(client, did, which, { by, reason }, patience)
         print(json, resolved, () => tellResolved(resolved))
       })
+  addSnapshots({
+    under: program.command('snapshots').description('what is stored, and the code at hand'),
+    add,
+    print,
+    progress: (text) => world.err(`${text}\n`),
+    opened: async () => world.snapshots(await onlySources(world.env)),
+  })
   return program
 }
 

@@ -15,6 +15,14 @@ export const definitionOf = async (service: string, env: NodeJS.ProcessEnv): Pro
 
 const never: EffectKind = { mode: 'idempotent', send: () => Promise.reject(new Error('nothing is sent from here')) }
 
+const neverSent: EffectKind = {
+  mode: 'ask first',
+  send: async () => ({ not_sent: 'nothing is sent from here' }),
+  ask: async () => ({ answer: 'unknown', as_of_ms: 0, detail: {} }),
+  askAfterMs: 0,
+  askEveryMs: 1_000,
+}
+
 const DEFINITIONS: Readonly<Record<string, (env: NodeJS.ProcessEnv) => Promise<ServiceDefinition>>> = {
   'near-intents-ingest': async (env) => {
     const [{ definition }, { Env }] = await Promise.all([
@@ -59,7 +67,7 @@ const DEFINITIONS: Readonly<Record<string, (env: NodeJS.ProcessEnv) => Promise<S
     const nobody = (): never => {
       throw new Error('nothing is signed from here')
     }
-    return definition(read(Env, env), { nowMs: () => 0, authority: nobody, account_id: '', sendOffer: never })
+    return definition(read(Env, env), { nowMs: () => 0, authority: nobody, account_id: '', sendOffer: neverSent })
   },
   'history-writer': async () => (await import('#actors/services/history-writer/actors.ts')).definition({ learnLane: never }),
   'alert-evaluator': async (env) => {

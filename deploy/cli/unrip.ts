@@ -11,4 +11,5 @@ process.exitCode = await unrip(process.argv.slice(2), {
   fetch,
   // Drivers of database and broker only where something is read from them.
   readings: async (sources) => (await import('./readings.ts')).readings(sources),
+  snapshots: async (sources) => (await import('./snapshots.ts')).snapshots(sources, process.env),
 })

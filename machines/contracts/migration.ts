@@ -24,15 +24,15 @@ export interface Migration {
   readonly effect?: TwoWay<StoredEffect>
   /**
    * One event of the journal, or one that was parked. Which version wrote it is not stored, so both ways leave alone what is
-   * in their target's form already. Absent: events stay.
+   * in their target's form already. Absent: events stay. `of`: its actor's snapshot as the chain ends; null where that is not known.
    */
-  readonly event?: { readonly up: (event: StoredEvent) => StoredEvent; readonly down: (event: StoredEvent) => StoredEvent }
+  readonly event?: TwoWay<StoredEvent, StoredSnapshot | null>
 }
 
 /** `of`: the actor's snapshot in the version that is led to. */
-interface TwoWay<T> {
-  readonly up: (stored: T, of: StoredSnapshot) => T
-  readonly down: (stored: T, of: StoredSnapshot) => T
+interface TwoWay<T, Of = StoredSnapshot> {
+  readonly up: (stored: T, of: Of) => T
+  readonly down: (stored: T, of: Of) => T
 }
 
 export interface StoredSnapshot {

@@ -126,8 +126,14 @@ export const orderMigrations: readonly Migration[] = [
       down: (effectOf) => ({ ...effectOf, name: effectOf.name === 'sendOffer' ? 'submit' : effectOf.name }),
     },
     event: {
-      up: (event) => (event.type === 'paid' ? { ...(named(event, 'amount', 'amount_units') as StoredEvent), type: 'payment' } : event),
-      down: (event) => (event.type === 'payment' ? { ...(named(event, 'amount_units', 'amount') as StoredEvent), type: 'paid' } : event),
+      up: (event, of) => {
+        if (event.type === 'paid') return { ...(named(event, 'amount', 'amount_units') as StoredEvent), type: 'payment' }
+        return event.type === timerOf('waiting') ? { ...event, type: timerOf(waits(of?.value) ? of?.value : 'quick') } : event
+      },
+      down: (event) => {
+        if (event.type === 'payment') return { ...(named(event, 'amount_units', 'amount') as StoredEvent), type: 'paid' }
+        return event.type === timerOf('quick') || event.type === timerOf('careful') ? { ...event, type: timerOf('waiting') } : event
+      },
     },
   },
 ]

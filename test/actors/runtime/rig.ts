@@ -50,7 +50,6 @@ export class Rig {
     this.store = memoryStore({
       clock: { wallMs: () => Math.floor(time.nowMs), monotonicMs: () => time.nowMs, after: () => () => {} },
       lanes: 1,
-      remembersMs: 1_000,
     })
     this.bus = memoryBus({
       partitions: 1,
@@ -161,7 +160,7 @@ interface PutOptions {
   readonly eventId?: string
 }
 
-const envelope = (topic: string, quote_id: string, event: object, event_id: string): object => {
+export const envelope = (topic: string, quote_id: string, event: object, event_id: string) => {
   const common = { quote_id, pair: 'P', direction: 'btc_to_eure', asset_in: 'a', asset_out: 'b', event }
   const demand = { ...common, amount_in: '1', amount_out: null, fixed_side: 'in', ttl_ms: 1, min_deadline_ms: 1 }
   const result = {

@@ -121,9 +121,13 @@ describe('up and then down', () => {
   it('gives an event of either version its form of that version, told once or twice', () => {
     const old = { type: 'paid', amount: '3', now: 1 }
     const young = { type: 'payment', amount_units: '3', now: 1 }
+    const fired = { type: 'xstate.after.5000.order.waiting' }
+    const large = { value: 'careful', context: {} }
+    expect(second.lineage.event(fired, large)).toEqual({ type: 'xstate.after.5000.order.careful' })
+    expect(second.lineage.eventDown(second.lineage.event(fired, large), 1, null)).toEqual(fired)
     for (const event of [old, young]) {
-      expect(second.lineage.event(event)).toEqual(young)
-      expect(second.lineage.eventDown(event, 1)).toEqual(old)
+      expect(second.lineage.event(event, null)).toEqual(young)
+      expect(second.lineage.eventDown(event, 1, null)).toEqual(old)
     }
   })
 })

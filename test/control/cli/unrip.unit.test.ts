@@ -5,6 +5,7 @@ import { Registry } from 'prom-client'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { WhichLetters } from '#actors/runtime/letters.ts'
 import type { Readings, Sources } from '#control/cli/readings.ts'
+import type { Snapshots } from '#control/cli/snapshots.ts'
 import { unrip } from '#control/cli/unrip.ts'
 import type { HostView, OrderOutcome } from '#control/host-view.ts'
 import { serveControl } from '#control/http/serve.ts'
@@ -38,7 +39,13 @@ const noReadings: Readings = {
   close: async () => {},
 }
 
-const typed = async (args: string[], env: NodeJS.ProcessEnv = {}, readings: Partial<Readings> = {}) => {
+const noSnapshots: Snapshots = {
+  check: async () => ({ services: [], findings: [], more: 0 }),
+  down: async () => ({ service: 'strategy-engine', targets: {}, actors: 0, timers: 0, effects: 0, parked: 0 }),
+  close: async () => {},
+}
+
+const typed = async (args: string[], env: NodeJS.ProcessEnv = {}, readings: Partial<Readings> = {}, snapshots: Partial<Snapshots> = {}) => {
   const out: string[] = []
   const err: string[] = []
   const asked: Sources[] = []
@@ -47,6 +54,7 @@ const typed = async (args: string[], env: NodeJS.ProcessEnv = {}, readings: Part
     out: (text) => void out.push(text),
     err: (text) => void err.push(text),
     fetch,
+    snapshots: async () => ({ ...noSnapshots, ...snapshots }),
     readings: async (sources) => {
       asked.push(sources)
       return { ...noReadings, ...readings }
