@@ -42,6 +42,7 @@ export interface OwnershipOptions {
  */
 export class Ownership {
   readonly #options: OwnershipOptions
+  readonly #begunMs: number
   #state: 'live' | 'draining' | 'ended' = 'live'
   #cancel: () => void = () => {}
   #issuedMonotonicMs = Number.NEGATIVE_INFINITY
@@ -60,6 +61,7 @@ export class Ownership {
 
   constructor(options: OwnershipOptions) {
     this.#options = options
+    this.#begunMs = options.clock.monotonicMs()
   }
 
   async start(): Promise<void> {
@@ -159,10 +161,11 @@ export class Ownership {
   }
 
   #untilNext(renewal: Renewal): number {
-    // Somebody else's lanes about to be free are looked at sooner.
-    return renewal.lanes.some(({ owner, expired }) => owner !== this.#options.process && (owner === null || expired))
-      ? RENEW_MS / 4
-      : RENEW_MS
+    const { process, clock } = this.#options
+    const others = renewal.lanes.filter(({ owner }) => owner !== process)
+    // Lanes about to be free are looked at sooner, and so is who has them when we begin: often it is one that we take the place of.
+    const isYoung = clock.monotonicMs() - this.#begunMs < 2 * LEASE_MS
+    return others.some(({ owner, expired }) => owner === null || expired || isYoung) ? RENEW_MS / 4 : RENEW_MS
   }
 
   #loseAll(why: string): void {

@@ -119,6 +119,19 @@ describe('ownership', () => {
     expect(old.ownership.notLoadable.size).toBe(0)
   })
 
+  it("is looked for more often by a process that has just begun: it has its dead predecessor's lanes within 125 ms of the lease's end", async () => {
+    const fleet = await begun()
+    const first = fleet.start()
+    await fleet.pass(10)
+    first.process.kill()
+    await fleet.pass(300)
+    const second = fleet.start()
+    await fleet.pass(LEASE_MS - 300 - 15)
+    expect(second.held.size).toBe(0)
+    await fleet.pass(15 + 125)
+    expect(second.held.size).toBe(4)
+  })
+
   it('is lost by itself when nothing can be renewed for a lease, and sends need a fresher one (O4)', async () => {
     let away = false
     const fleet = await begun()
