@@ -27,11 +27,13 @@ const main = async (options: ChaosOptions): Promise<number> => {
   if (stage !== undefined) await Promise.race([runPlan(stage, plan, interrupts.seen, note), interrupts.second])
   if (stage !== undefined && !interrupts.seenTwice()) tell('letting everything come to its end ...')
   const looked = stage === undefined ? undefined : await Promise.race([judge(stage.deployment), interrupts.second])
-  const faults = stage === undefined || interrupts.seenTwice() ? [] : await stage.close()
+  const run = { seed: options.seed, seconds: (performance.now() - began) / 1_000, ran, verdict: looked ?? null }
+  const isSound = isClean(reportOf({ ...run, faults: [] }))
+  const faults = (await stage?.close(!isSound)) ?? []
   await endEverything()
-  const verdict = looked ?? null
-  const report = reportOf({ seed: options.seed, seconds: (performance.now() - began) / 1_000, ran, verdict, faults })
+  const report = reportOf({ ...run, faults })
   tell(reportText(report))
+  if (stage !== undefined && !isClean(report)) tell(`the services' logs are kept in ${stage.logDir}`)
   if (options.json) process.stdout.write(`${JSON.stringify(report)}\n`)
   return interrupts.seenTwice() ? 130 : isClean(report) ? 0 : 1
 }

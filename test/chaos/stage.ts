@@ -28,8 +28,9 @@ export interface Stage {
   readonly database: DatabaseProxy
   /** or why there is none */
   readonly volume: Volume | string
-  /** Puts everything away, whatever state it is in. @returns what did not end as it should */
-  close(): Promise<string[]>
+  /** Puts everything away, whatever state it is in, but the logs where `keepsLogs` says so. @returns what did not end as it should */
+  close(keepsLogs?: boolean): Promise<string[]>
+  readonly logDir: string
 }
 
 const silent = (): void => undefined
@@ -37,13 +38,15 @@ const silent = (): void => undefined
 /** @param release what `npm start` is told it is */
 export const openStage = async (release: string): Promise<Stage> => {
   const dir = mkdtempSync(join(tmpdir(), 'unrip-chaos-'))
-  const undo: (() => Promise<void> | void)[] = [() => rmSync(dir, { recursive: true, force: true })]
-  const close = async (): Promise<string[]> => {
+  const logDir = join(dir, 'services/logs')
+  const undo: (() => Promise<void> | void)[] = []
+  const close = async (keepsLogs = false): Promise<string[]> => {
     const faults: string[] = []
     for (const step of undo.splice(0).toReversed())
       await Promise.resolve()
         .then(step)
         .catch((error: unknown) => faults.push(error instanceof Error ? error.message : String(error)))
+    if (!keepsLogs && faults.length === 0) rmSync(dir, { recursive: true, force: true })
     return faults
   }
   try {
@@ -79,7 +82,7 @@ export const openStage = async (release: string): Promise<Stage> => {
       seenAt: { brokers: broker.brokers, database: postgres.adminUrl },
     })
     undo.push(async () => void (await deployment.stop()))
-    return { deployment, broker, brokerProxy, postgres, database: between, volume, close }
+    return { deployment, broker, brokerProxy, postgres, database: between, volume, close, logDir }
   } catch (error) {
     await close()
     throw error
