@@ -27,6 +27,12 @@ const MAX_WAIT_MS = 100
 const PARTITION_BYTES = 256 * 1024
 /** More than comes in `MAX_WAIT_MS`, so that the wait decides. */
 const BULK_BYTES = 1024 * 1024
+/**
+ * So long a join waits for members that do not come, and in a group of one that can only be our own former self. Meanwhile the broker
+ * answers nothing else on that connection, and what waits there longer than its time ends it (kafkajs-patches.ts, K6): with kafkajs's
+ * minute each join left the next a member to wait for, and nothing was read any more (npm run chaos: half open connections, a restart).
+ */
+const JOIN_WAITS_MS = 2_000
 const CLOSE_MS = 1_000
 const SECOND_LOOK_MS = 1_500
 
@@ -57,6 +63,7 @@ export class Reader implements BusReader {
     this.#consumer = kafka.consumer({
       groupId: this.#groupId,
       partitionAssigners: [assigner],
+      rebalanceTimeout: JOIN_WAITS_MS,
       maxWaitTimeInMs: MAX_WAIT_MS,
       minBytes: options.inBulk ? BULK_BYTES : 1,
       maxBytesPerPartition: PARTITION_BYTES,

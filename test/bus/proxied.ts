@@ -14,12 +14,15 @@ const addressOf = (brokers: string): { host: string; port: number } => {
 }
 
 /** A bus whose every connection goes through a proxy. By its sockets: what brokers advertise is their own address. */
-export const proxiedBus = async (brokers: string): Promise<{ bus: MessageBus; proxy: TcpProxy; close(): Promise<void> }> => {
+export const proxiedBus = async (
+  brokers: string,
+  log: Parameters<typeof kafkaBus>[0]['log'] = silent,
+): Promise<{ bus: MessageBus; proxy: TcpProxy; close(): Promise<void> }> => {
   const proxy = await tcpProxy(addressOf(brokers))
   const bus = kafkaBus({
     brokers,
     clientId: 'test-proxied',
-    log: silent,
+    log,
     socketFactory: ({ onConnect }) => connect({ host: '127.0.0.1', port: proxy.port }, onConnect).setKeepAlive(true),
   })
   return {

@@ -175,6 +175,25 @@ describe('reading a log that is not what it was', () => {
     await close()
   })
 
+  test("a break that outlasts kafkajs's tries costs no session: what it was before is not waited for", async () => {
+    const { promise: begunAnew, resolve } = Promise.withResolvers<void>()
+    const warn = (_: object, text: string): void => void (text.startsWith('Restarting the consumer') && resolve())
+    const { bus: proxied, proxy, close } = await proxiedBus(brokers, { ...silent, warn })
+    const reader = await proxied.reader({ service, inputs: [topic], tables: [], tableBackMs: 0, ...heard.callbacks })
+    reader.take(0, { [topic]: 0 })
+    // As when a load balancer stands before a broker that is away: connections open, and end with what is sent.
+    proxy.toServer = () => 'cut'
+    proxy.cutAll()
+    await begunAnew
+    proxy.toServer = () => 'pass'
+    const began = performance.now()
+    await sendTexts(1)
+    await heard.until(() => heard.records.length === 1)
+    // kafkajs's session is 30 s.
+    expect(performance.now() - began).toBeLessThan(15_000)
+    await close()
+  })
+
   test('while no broker answers a reader waits, and is there when one does', async () => {
     const { bus: proxied, proxy, close } = await proxiedBus(brokers)
     await sendTexts(1)
