@@ -1,6 +1,8 @@
 /** The faults of a plan, one after another, each followed by as long as the system needs to be whole again. */
 import { setTimeout as after } from 'node:timers/promises'
+import type { Deployment } from '../e2e/deployment.ts'
 import { emptied } from '../e2e/emptied.ts'
+import { envelopeOf } from '../e2e/topic-log.ts'
 import { perform } from './faults.ts'
 import type { Performed } from './faults.ts'
 import type { Step } from './plan.ts'
@@ -17,13 +19,14 @@ export interface Ran {
   readonly why: string | null
   /** of the lanes whose owner was killed, with nothing else in the way */
   readonly takeovers: readonly Takeover[]
-  /** from the end of the fault until every service is ready and every lane has an owner, ms */
+  /** from the end of the fault until every service is ready, every lane has an owner, and a demand has come all the way, ms */
   readonly wholeAfterMs: number
   /** what was not whole after all that time, or could not be undone */
   readonly stuck: readonly string[]
 }
 
 const RATE = 4
+const DECISIONS = 'decision.trade_decision'
 const WHOLE_WITHIN_MS = 45_000
 
 /** @param ending asked before each step. A step that has begun is carried through. @param onRan told of each step in turn */
@@ -48,8 +51,8 @@ const run = async (stage: Stage, step: Step): Promise<Ran> => {
     faults.push(error instanceof Error ? error.message : String(error))
     return { outcome: 'done', takeovers: [] }
   })
-  const endedAt = performance.now()
-  const left = await emptied(() => notRunning(stage.deployment), WHOLE_WITHIN_MS, 50)
+  const [endedAt, endedAtMs] = [performance.now(), Date.now()]
+  const left = await emptied(() => notWhole(stage.deployment, endedAtMs), WHOLE_WITHIN_MS, 50)
   return {
     step,
     outcome: performed.outcome,
@@ -58,6 +61,16 @@ const run = async (stage: Stage, step: Step): Promise<Ran> => {
     wholeAfterMs: Math.round(performance.now() - endedAt),
     stuck: [...faults, ...left],
   }
+}
+
+/** A decision since then that is in its table has been through feed, broker, strategy, broker and history. */
+const notWhole = async (deployment: Deployment, sinceMs: number): Promise<string[]> => {
+  const decided = deployment.topics.records.filter(({ topic, timestampMs }) => topic === DECISIONS && timestampMs > sinceMs)
+  const kept = await deployment.query('SELECT FROM trade_decisions WHERE event_id = ANY ($1)', [
+    decided.map((record) => envelopeOf(record).event_id),
+  ])
+  const stopped = kept.length > 0 ? [] : [decided.length > 0 ? 'no decision since is in its table' : 'nothing has been decided since']
+  return [...stopped, ...(await notRunning(deployment))]
 }
 
 /** The kill in the middle tells nothing of a takeover's time: there is more in its way. */
