@@ -18,6 +18,7 @@ export interface TouchedActor {
 export class Draft {
   readonly batch: number
   readonly nowMs: number
+  readonly nowIso: string
   /** UTC, `YYYY-MM-DD` */
   readonly day: string
   readonly items: Item[] = []
@@ -43,7 +44,8 @@ export class Draft {
   constructor(batch: number, nowMs: number) {
     this.batch = batch
     this.nowMs = nowMs
-    this.day = new Date(nowMs).toISOString().slice(0, 10)
+    this.nowIso = new Date(nowMs).toISOString()
+    this.day = this.nowIso.slice(0, 10)
   }
 
   setTimer(row: TimerRow): void {

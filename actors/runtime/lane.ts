@@ -455,7 +455,10 @@ export class Lane {
         const code = storeCode(error)
         if (error instanceof LaneReset || (code && code !== 'bad_data')) throw error
       })
-    for (const { run } of steps) await run()
+    for (const { run } of steps) {
+      const waits = run()
+      if (waits) await waits
+    }
   }
 
   // --- commit and release ---

@@ -49,7 +49,7 @@ export const resolveLetters = (draft: Draft, memory: LaneMemory, { id, by, reaso
       draft.letter(actor.turn, { waits: true, ordered: who })
       memory.parked.letGo(actor, actor.turn)
     } else {
-      draft.letter(actor.turn, { done: `dropped at ${new Date(draft.nowMs).toISOString()} by ${who}` })
+      draft.letter(actor.turn, { done: `dropped at ${draft.nowIso} by ${who}` })
       memory.parked.resolved(actor, actor.turn)
     }
   }

@@ -54,7 +54,7 @@ export class Parked {
   }
 
   isParked(address: Address): boolean {
-    return this.#actors.has(placeOf(address, 0))
+    return this.#actors.size > 0 && this.#actors.has(placeOf(address, 0))
   }
 
   /** An event was tried and failed: its actor is held from here on. The row is `turn`'s, of this turn or of an earlier one. */

@@ -13,6 +13,13 @@ import type { Stamped } from './receive.ts'
 import type { Steering } from './steering.ts'
 import { effectBody, timerBody } from './bodies.ts'
 
+/** What an item is: whom it is for, and what to run once that actor is in memory. */
+interface Step {
+  readonly to: Address | null
+  /** undefined: done, there was nothing to wait for */
+  readonly run: () => Promise<void> | undefined
+}
+
 /** Makes turns of what has arrived: records, due timers, finished effects, events of this process; orders go to `Steering`. */
 export class Taking {
   readonly #options: LaneOptions
@@ -30,7 +37,7 @@ export class Taking {
   }
 
   /** Reads an item: whom it is for, and what to run once that actor is in memory. Null: nothing. */
-  read(draft: Draft, item: Item): { to: Address | null; run: () => Promise<void> } | null {
+  read(draft: Draft, item: Item): Step | null {
     switch (item.from) {
       case 'record':
         return this.#readRecord(draft, item.record, item)
@@ -49,7 +56,7 @@ export class Taking {
     }
   }
 
-  #readRecord(draft: Draft, record: BusRecord, item: Item): { to: Address | null; run: () => Promise<void> } | null {
+  #readRecord(draft: Draft, record: BusRecord, item: Item): Step | null {
     const input = this.#now.memory.inputs.get(record.topic)
     if (!input || record.offset < input.next || this.#inputs.isHeld(record.topic)) return null
     const { received, stamped } = receive(record, this.#now.memory, this.#options.definition, this.#options.partitionOf)
@@ -104,10 +111,10 @@ export class Taking {
     cause: Cause | null,
     origin: string,
     publishedMs: number | null = null,
-  ): Promise<void> {
+  ): Promise<void> | undefined {
     if (this.#now.poison?.item !== item) return this.#now.turns.deliver(draft, to, event, cause, origin, publishedMs)
     this.#now.turns.parkPoisoned(draft, to, origin, event, `storage refused it: ${this.#now.poison.why}`)
-    return Promise.resolve()
+    return undefined
   }
 
   async #takeTimer(draft: Draft, item: Item, timer: Extract<Item, { from: 'timer' }>['timer']): Promise<void> {
@@ -134,7 +141,7 @@ export class Taking {
     const stale = this.#outlived(letter)
     if (stale === null) return turns.redeliver(draft, letter, why)
     memory.parked.resolved(letter, letter.turn)
-    draft.letter(letter.turn, { done: `dropped at ${new Date(draft.nowMs).toISOString()}: ${stale}` })
+    draft.letter(letter.turn, { done: `dropped at ${draft.nowIso}: ${stale}` })
     this.#count('letters.stale')
   }
 
@@ -157,7 +164,7 @@ export class Taking {
       return turns.parkAgain(draft, letter, why ?? (received ? received.why : 'it came in no record: there is nothing to read again'))
     }
     memory.parked.resolved(letter, letter.turn)
-    const at = `at ${new Date(draft.nowMs).toISOString()}: ${letter.ordered}`
+    const at = `at ${draft.nowIso}: ${letter.ordered}`
     if (received.is !== 'event') return draft.letter(letter.turn, { done: `read again ${at}; nobody here wants it` })
     const { to, event, history } = received.routed
     draft.letter(letter.turn, { done: `replayed as turn ${memory.turn + 1} of ${to.kind}/${storableKey(to.key)} ${at}` })

@@ -9,8 +9,8 @@ import type { EffectBody, TimerBody } from './bodies.ts'
 import { effectBody } from './bodies.ts'
 import type { Draft } from './draft.ts'
 import { EventRefused, LaneReset, storeCode, textOf } from './faults.ts'
-import { fromBytes, toBytes } from './json.ts'
-import { outputHashOf } from './machines.ts'
+import { EMPTY_BYTES, fromBytes, toBytes } from './json.ts'
+import { hashOfText } from './machines.ts'
 import { drawnAtMs } from './marks.ts'
 import type { PlainEvent } from './mailbox.ts'
 import type { LaneMemory } from './memory.ts'
@@ -40,12 +40,14 @@ export interface TurnsOptions {
   readonly count: (name: string, n?: number) => void
 }
 
-type Planned =
+/** What an output comes to; `text` is the output as JSON, for the journal's hash. */
+type Planned = { readonly text: string } & (
   | { readonly does: 'emit'; readonly record: Omit<Emitted, 'position'> }
   | { readonly does: 'tell'; readonly delivery: Delivery }
   | { readonly does: 'intend'; readonly row: EffectRow }
   | { readonly does: 'set timer'; readonly row: TimerRow }
   | Extract<Output, { does: 'stop read' | 'cancel timer' }>
+)
 
 interface Delivery {
   readonly to: Address
@@ -146,15 +148,15 @@ export class Turns {
     return this.#memory.cache.has(address) || this.#absent.has(address)
   }
 
-  /** One event for one actor, and all that follows from it within the lane. */
-  async deliver(
+  /** One event for one actor, and all that follows from it within the lane. Undefined where nothing had to be waited for. */
+  deliver(
     draft: Draft,
     to: Address,
     event: PlainEvent,
     cause: Cause | null,
     origin: string,
     publishedMs: number | null = null,
-  ): Promise<void> {
+  ): Promise<void> | undefined {
     const deliveries: Delivery[] = [
       {
         to,
@@ -168,7 +170,7 @@ export class Turns {
         letter: null,
       },
     ]
-    await this.#follow(draft, deliveries)
+    return this.#follow(draft, deliveries)
   }
 
   /**
@@ -192,7 +194,7 @@ export class Turns {
     }
     this.#memory.parked.resolved(delivery.to, turn)
     this.#options.count('letters.taken')
-    const at = `as turn ${this.#memory.turn + 1} at ${new Date(draft.nowMs).toISOString()}`
+    const at = `as turn ${this.#memory.turn + 1} at ${draft.nowIso}`
     draft.letter(turn, { done: ordered === '' ? `taken in its order ${at}` : `replayed ${at}: ${ordered}` })
     const refusal = why ?? unreadable ?? (key.includes(MANGLED) ? 'no actor can have its key' : null)
     if (refusal === null) return this.#follow(draft, [delivery])
@@ -211,13 +213,40 @@ export class Turns {
     }
   }
 
-  async #follow(draft: Draft, deliveries: Delivery[]): Promise<void> {
-    for (let next = deliveries.shift(); next; next = deliveries.shift()) deliveries.push(...(await this.#turn(draft, next)))
+  /** Nearly every actor is in memory by now, and a promise a turn was a tenth of the host's time. */
+  #follow(draft: Draft, deliveries: readonly Delivery[]): Promise<void> | undefined {
+    const waiting = [...deliveries]
+    for (let at = 0; at < waiting.length; at++) {
+      const next = waiting[at]!
+      if (this.#isMissing(next)) return this.#followLoaded(draft, waiting.slice(at))
+      const led = this.#turn(draft, next)
+      if (led.length > 0) waiting.push(...led)
+    }
+    return undefined
+  }
+
+  async #followLoaded(draft: Draft, [next, ...others]: readonly Delivery[]): Promise<void> {
+    let failed: unknown = null
+    try {
+      await this.prefetch([next!.to], draft)
+    } catch (error) {
+      failed = error
+    }
+    await this.#follow(draft, [...others, ...this.#turn(draft, next!, failed)])
+  }
+
+  #isMissing(delivery: Delivery): boolean {
+    const { to } = delivery
+    return this.#options.machines.has(to.kind) && !this.#isKnown(addressOf(to)) && !this.#waitsBehind(delivery)
+  }
+
+  #waitsBehind({ to, isOrder, letter }: Delivery): boolean {
+    return !isOrder && letter === null && this.#memory.parked.isParked(to)
   }
 
   /** A record of the runtime's own, beside what machines say. It may need no turn, so its name makes its id unique. */
   announce(draft: Draft, topic: TopicName, name: string, params: Outgoing<object>, cause: Cause): void {
-    this.#emit(draft, this.#record({ does: 'message', topic, params }, name, cause, draft.nowMs))
+    this.#emit(draft, this.#record({ does: 'message', topic, params }, name, cause, draft.nowIso).record)
   }
 
   /** A dead letter that no actor was found for. */
@@ -225,7 +254,7 @@ export class Turns {
     this.#memory.turn++
     this.#park(draft, NOBODY, origin, event, why, by)
     this.#memory.parked.hold(NOBODY, this.#memory.turn, why, draft.nowMs)
-    this.#journal(draft, NOBODY, 0, event, null, 'p', [])
+    this.#journal(draft, NOBODY, 0, event, null, 'p', EMPTY_BYTES)
   }
 
   /** One that was let go and still cannot be read: it stays where it is. */
@@ -234,7 +263,7 @@ export class Turns {
     this.#memory.parked.hold(NOBODY, turn, why, draft.nowMs)
     draft.letter(turn, { cause: withoutNul(why) })
     this.#options.count('letters.parked_again')
-    this.#journal(draft, NOBODY, 0, event, null, 'p', [])
+    this.#journal(draft, NOBODY, 0, event, null, 'p', EMPTY_BYTES)
   }
 
   /** An event that storage would not take: parked with its actor, untried. */
@@ -245,7 +274,8 @@ export class Turns {
     this.#refuse(draft, delivery, stamped, null, why, 'storage')
   }
 
-  async #turn(draft: Draft, delivery: Delivery): Promise<Delivery[]> {
+  /** @param failed  what came of loading its actor, if anything */
+  #turn(draft: Draft, delivery: Delivery, failed: unknown = null): Delivery[] {
     const { to, event, cause } = delivery
     this.#memory.turn++
     const stamped = { ...event, now: draft.nowMs, id: `${this.#memory.incarnation}:${this.#memory.turn}`, cause }
@@ -253,11 +283,10 @@ export class Turns {
     const machine = this.#options.machines.get(to.kind)
     if (!kind || !machine) return this.#refuse(draft, delivery, stamped, null, `${this.#options.service} hosts no ${to.kind}`)
     const address = addressOf(to)
-    if (!delivery.isOrder && delivery.letter === null && this.#memory.parked.isParked(to))
-      return this.#queueBehind(draft, delivery, stamped)
+    if (this.#waitsBehind(delivery)) return this.#queueBehind(draft, delivery, stamped)
     let before: CachedActor | undefined
     try {
-      if (!this.#isKnown(address)) await this.prefetch([to], draft)
+      if (failed !== null) throw failed
       before = this.#memory.cache.get(address)
       if (before?.state.status === 'done') return this.#afterEnd(draft, delivery, stamped, before)
       if (!machine.knows(event.type)) throw new EventRefused(`${to.kind} knows no event ${event.type}`)
@@ -271,7 +300,7 @@ export class Turns {
       const turned = machine.turn(state, stamped)
       outputs.push(...turned.outputs)
       const planned = this.#plan(draft, delivery, outputs)
-      this.#touch(draft, to, machine, turned.state, before)
+      this.#touch(draft, to, address, machine, turned.state, before)
       this.#journal(
         draft,
         to,
@@ -279,7 +308,7 @@ export class Turns {
         this.#journalled(draft, stamped, before),
         before ?? null,
         turned.changed || !before ? 't' : 'i',
-        outputs,
+        hashOfPlanned(planned),
         machine,
       )
       if (!turned.changed && before) this.#options.count(`ignored.${to.kind}.${event.type}`)
@@ -299,7 +328,7 @@ export class Turns {
     const told = this.#options.definition.kinds[to.kind]?.afterEnd?.(event, before.state.context) ?? null
     if (!told) this.#options.count(`dropped.${to.kind}.${event.type}`)
     const next = told ? [this.#told(draft, delivery, { does: 'tell', ...told })] : []
-    this.#journal(draft, to, before.sequence, this.#journalled(draft, stamped), null, 'd', [])
+    this.#journal(draft, to, before.sequence, this.#journalled(draft, stamped), null, 'd', EMPTY_BYTES)
     return next
   }
 
@@ -308,7 +337,7 @@ export class Turns {
     const event = this.#letterOf(draft, delivery, stamped)
     this.#park(draft, delivery.to, delivery.origin, event, 'waiting behind a parked event', 'waiting')
     draft.letter(this.#memory.turn, { waits: true })
-    this.#journal(draft, delivery.to, 0, event, null, 'q', [])
+    this.#journal(draft, delivery.to, 0, event, null, 'q', EMPTY_BYTES)
     return this.#tellAsker(delivery)
   }
 
@@ -335,7 +364,7 @@ export class Turns {
         draft.letter(letter, { cause: withoutNul(`again, as turn ${turn}: ${why}`) })
       }
     }
-    this.#journal(draft, delivery.to, before?.sequence ?? 0, event, null, 'p', [])
+    this.#journal(draft, delivery.to, before?.sequence ?? 0, event, null, 'p', EMPTY_BYTES)
     return this.#tellAsker(delivery)
   }
 
@@ -382,51 +411,55 @@ export class Turns {
     return outputs.map((output, index): Planned => {
       switch (output.does) {
         case 'message':
-          return { does: 'emit', record: this.#record(output, index, delivery.cause, draft.nowMs) }
+          return { does: 'emit', ...this.#record(output, index, delivery.cause, draft.nowIso) }
         case 'tell':
-          return { does: 'tell', delivery: this.#told(draft, delivery, output) }
+          return { does: 'tell', delivery: this.#told(draft, delivery, output), text: JSON.stringify(output) }
         case 'effect':
         case 'read':
-          return { does: 'intend', row: this.#intended(draft, delivery, output, index) }
+          return { does: 'intend', row: this.#intended(draft, delivery, output, index), text: JSON.stringify(output) }
         case 'set timer':
-          return { does: 'set timer', row: this.#timer(draft, delivery, output) }
+          return { does: 'set timer', row: this.#timer(draft, delivery, output), text: JSON.stringify(output) }
         default:
-          return output
+          return { ...output, text: JSON.stringify(output) }
       }
     })
   }
 
+  /** The payload is made into text once, for the record and for the hash of what was asked. */
   #record(
-    output: Extract<Output, { does: 'message' }>,
+    { topic, params }: Extract<Output, { does: 'message' }>,
     index: number | string,
     cause: Cause | null,
-    nowMs: number,
-  ): Omit<Emitted, 'position'> {
-    const contract = topics[output.topic] as unknown as {
+    nowIso: string,
+  ): { readonly record: Omit<Emitted, 'position'>; readonly text: string } {
+    const contract = topics[topic] as unknown as {
       schema: z.ZodType<object>
       event_type: string
       key: (payload: object) => string
       laneKey: (payload: object) => string
     }
-    const { payload, venue, observed_at, raw, correlation_id } = output.params as Outgoing<object>
+    const { payload, ...rest } = params as Outgoing<object>
     const parsed = contract.schema.safeParse(payload)
-    if (!parsed.success) throw new EventRefused(`its ${output.topic} record does not fit: ${z.prettifyError(parsed.error)}`)
-    const text = JSON.stringify({
+    if (!parsed.success) throw new EventRefused(`its ${topic} record does not fit: ${z.prettifyError(parsed.error)}`)
+    const payloadText = JSON.stringify(payload)
+    const envelope = {
       event_id: `${this.#memory.incarnation}:${this.#memory.turn}:${index}`,
       event_type: contract.event_type,
-      venue: venue ?? NEAR_INTENTS,
+      venue: rest.venue ?? NEAR_INTENTS,
       source: this.#options.service,
       schema_version: SCHEMA_VERSION,
-      observed_at: observed_at ?? null,
-      ingested_at: new Date(nowMs).toISOString(),
-      correlation_id: correlation_id ?? cause?.correlation_id ?? null,
+      observed_at: rest.observed_at ?? null,
+      ingested_at: nowIso,
+      correlation_id: rest.correlation_id ?? cause?.correlation_id ?? null,
       causation_id: cause?.event_id ?? null,
-      payload,
-      raw: raw ?? {},
-    })
+    }
+    const text = `${JSON.stringify(envelope).slice(0, -1)},"payload":${payloadText},"raw":${rest.raw ? JSON.stringify(rest.raw) : '{}'}}`
     const bytes = bytesOf(text)
-    if (bytes > RECORD_BYTES) throw new EventRefused(`its ${output.topic} record has ${bytes} bytes, above ${RECORD_BYTES}`)
-    return { topic: output.topic, partition: this.#options.partitionOf(contract.laneKey(payload)), key: contract.key(payload), text }
+    if (bytes > RECORD_BYTES) throw new EventRefused(`its ${topic} record has ${bytes} bytes, above ${RECORD_BYTES}`)
+    return {
+      record: { topic, partition: this.#options.partitionOf(contract.laneKey(payload)), key: contract.key(payload), text },
+      text: `{"does":"message","topic":${JSON.stringify(topic)},"params":${isEmpty(rest) ? `{"payload":${payloadText}}` : JSON.stringify(params)}}`,
+    }
   }
 
   #told(draft: Draft, { to, cause, depth }: Delivery, { to: target, event }: Extract<Output, { does: 'tell' }>): Delivery {
@@ -525,10 +558,9 @@ export class Turns {
 
   // --- snapshots and journal ---
 
-  #touch(draft: Draft, to: Address, machine: Machine, state: CachedActor['state'], before: CachedActor | undefined): void {
+  #touch(draft: Draft, to: Address, address: string, machine: Machine, state: CachedActor['state'], before: CachedActor | undefined): void {
     const sequence = (before?.sequence ?? 0) + 1
     const actor: CachedActor = { state, sequence, bytes: before?.bytes ?? 400, baseDay: draft.day, atMs: draft.nowMs, fresh: false }
-    const address = addressOf(to)
     this.#memory.cache.changed(address, actor)
     this.#absent.delete(address)
     const row = (): ActorRow => {
@@ -546,7 +578,7 @@ export class Turns {
     event: Uint8Array,
     before: CachedActor | null,
     outcome: JournalRow['outcome'],
-    outputs: readonly Output[],
+    outputHash: Uint8Array,
     machine?: Machine,
   ): void {
     const needsBase = before !== null && machine && before.baseDay !== draft.day
@@ -558,7 +590,7 @@ export class Turns {
       event,
       base: needsBase ? machine.store(before.state, before.sequence) : null,
       outcome,
-      outputHash: outputHashOf(outputs),
+      outputHash,
     })
   }
 
@@ -594,6 +626,15 @@ export class Turns {
 }
 
 const NOBODY: Address = { kind: '', key: '' }
+
+const isEmpty = (object: object): boolean => {
+  for (const _ in object) return false
+  return true
+}
+
+/** As `outputHashOf` of the outputs. */
+const hashOfPlanned = (planned: readonly Planned[]): Uint8Array =>
+  planned.length === 0 ? EMPTY_BYTES : hashOfText(`[${planned.map(({ text }) => text).join(',')}]`)
 
 /** Why something was parked, as it is counted. */
 export type ParkedBy = 'threw' | 'refused' | 'storage' | 'unreadable' | 'waiting'
