@@ -17,6 +17,8 @@ export interface HostView {
   actors(query: { kind?: string; state?: string; limit: number; after?: string }): Promise<{ actors: ActorSummary[]; next: string | null }>
   /** null: no such actor in any lane of this service. */
   actor(kind: string, key: string): Promise<object | null>
+  /** An actor as it was. Null: no such actor. */
+  past(kind: string, key: string, wish: PastWish): Promise<Past | null>
   /** What was last sent to `path` by PUT, for GET on the same path (pair-filter). Null where nothing is readable. */
   reading(path: string): Promise<object | null>
 }
@@ -43,6 +45,31 @@ export interface OrderRoute {
   readonly path: string
   readonly summary: string
   readonly schema: z.ZodType<Record<string, unknown>>
+}
+
+/** After one of its turns, by its own count of them; or after two of them. */
+export type PastWish = { readonly at: number } | { readonly from: number; readonly to: number }
+
+export interface Past {
+  readonly service: string
+  readonly lane: number
+  readonly kind: string
+  readonly key: string
+  readonly found:
+    | { readonly outcome: 'at'; readonly actor: object }
+    | {
+        readonly outcome: 'diff'
+        readonly from: object
+        readonly to: object
+        readonly changes: readonly object[]
+        readonly turns: readonly object[]
+      }
+    /** it has not had that many turns */
+    | { readonly outcome: 'not yet'; readonly sequence: number }
+    /** its state is known from this turn on; null: of none */
+    | { readonly outcome: 'not kept'; readonly from: number | null }
+    /** the code at hand does not load it, or does not take its turns */
+    | { readonly outcome: 'not loadable'; readonly sequence: number; readonly why: string }
 }
 
 export interface MachineDescription {

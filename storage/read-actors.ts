@@ -1,6 +1,8 @@
 import { sql } from 'slonik'
 import type { CommonQueryMethods } from 'slonik'
 import { z } from 'zod'
+import { readActorTurns } from './journal.ts'
+import type { JournalTurn } from './journal.ts'
 import { isoOf, readJson, readSnapshot, stateOf } from './stored-json.ts'
 
 export interface ActorSummary {
@@ -124,22 +126,11 @@ const EffectRow = z.object({
   body: Bytes,
   updated_at_ms: z.number(),
 })
-const JournalRow = z.object({
-  day: z.string(),
-  turn: z.number(),
-  batch: z.number(),
-  sequence: z.number(),
-  now_ms: z.number(),
-  event: Bytes,
-  outcome: z.string(),
-})
 const ParkedRow = z.object({ turn: z.number(), cause: z.string(), origin: z.string(), event: Bytes, done: z.string().nullable() })
 
 const STATES = { p: 'pending', u: 'uncertain', d: 'done', f: 'failed', v: 'void', n: 'not_sent' } as const
-const OUTCOMES: Readonly<Record<string, string>> = { t: 'taken', i: 'no transition', p: 'parked', q: 'queued', d: 'dropped' }
+const OUTCOMES = { t: 'taken', i: 'no transition', p: 'parked', q: 'queued', d: 'dropped' } as const
 
-/** The journal has no index by actor, so only the lane's latest turns are looked through. */
-const TURNS_LOOKED_AT = 200_000
 /** Turns of an actor that are shown, newest first. */
 const JOURNAL_SHOWN = 50
 const EFFECTS_SHOWN = 50
@@ -155,19 +146,15 @@ export interface ActorDetail extends ActorSummary {
 
 /** One actor with all that is stored of it; null where no lane of the service has it. */
 export const readActor = async (db: CommonQueryMethods, service: string, kind: string, key: string): Promise<ActorDetail | null> => {
-  const row = await db.maybeOne(sql.type(ActorRow)`
-    SELECT service, lane, kind, key, sequence, status, body, updated_at_ms FROM seen.actor
-    WHERE service = ${service} AND lane IN (SELECT lane FROM seen.lane WHERE service = ${service}) AND kind = ${kind} AND key = ${key}
-    ORDER BY lane LIMIT 1`)
+  const row = await actorRow(db, service, kind, key)
   if (row === null) return null
   const at = sql.fragment`service = ${service} AND lane = ${row.lane} AND kind = ${kind} AND key = ${key}`
   const timers = await db.any(sql.type(TimerRow)`SELECT timer, token, due_ms, event FROM seen.timer WHERE ${at} ORDER BY due_ms`)
   const effects = await db.any(sql.type(EffectRow)`
     SELECT effect, name, mode, state, token, not_after_ms, ask_at_ms, asked, body, updated_at_ms FROM seen.effect
     WHERE ${at} ORDER BY updated_at_ms DESC LIMIT ${EFFECTS_SHOWN}`)
-  const journal = await db.any(sql.type(JournalRow)`
-    SELECT day::text, turn, batch, sequence, now_ms, event, outcome FROM seen.journal
-    WHERE ${at} AND batch_turn > (SELECT turn FROM seen.lane WHERE service = ${service} AND lane = ${row.lane}) - ${TURNS_LOOKED_AT} ORDER BY turn DESC LIMIT ${JOURNAL_SHOWN}`)
+  const journal: JournalTurn[] = []
+  for await (const turn of readActorTurns(db, row, row.updated_at_ms)) if (journal.push(turn) === JOURNAL_SHOWN) break
   const parked = await db.any(sql.type(ParkedRow)`SELECT turn, cause, origin, event, done FROM seen.parked WHERE ${at} ORDER BY turn`)
   const snapshot = readSnapshot(row.body)
   return {
@@ -184,12 +171,45 @@ export const readActor = async (db: CommonQueryMethods, service: string, kind: s
       updated_at: isoOf(updated_at_ms),
       body: readJson(body),
     })),
-    journal: journal.map(({ now_ms, event, outcome, ...rest }) => ({
-      ...rest,
-      at: isoOf(now_ms),
-      outcome: OUTCOMES[outcome] ?? outcome,
+    journal: journal.map(({ turn, batch, sequence, nowMs, event, outcome }) => ({
+      turn,
+      batch,
+      sequence,
+      at: isoOf(nowMs),
+      outcome: OUTCOMES[outcome],
       event: readJson(event),
     })),
     parked: parked.map((line) => ({ ...line, event: readJson(line.event) })),
   }
 }
+
+/** Where an actor stands, and its turns, newest first, as far as `enough` wants them; null where no lane of the service has it. */
+export const readHistory = async (
+  db: CommonQueryMethods,
+  service: string,
+  kind: string,
+  key: string,
+  enough: (turn: JournalTurn) => boolean,
+): Promise<ActorHistory | null> => {
+  const row = await actorRow(db, service, kind, key)
+  if (row === null) return null
+  const turns: JournalTurn[] = []
+  for await (const turn of readActorTurns(db, row, row.updated_at_ms)) {
+    turns.push(turn)
+    if (enough(turn)) break
+  }
+  return { lane: row.lane, sequence: row.sequence, turns }
+}
+
+export interface ActorHistory {
+  readonly lane: number
+  /** how many turns it has had */
+  readonly sequence: number
+  readonly turns: readonly JournalTurn[]
+}
+
+const actorRow = (db: CommonQueryMethods, service: string, kind: string, key: string): Promise<ActorRow | null> =>
+  db.maybeOne(sql.type(ActorRow)`
+    SELECT service, lane, kind, key, sequence, status, body, updated_at_ms FROM seen.actor
+    WHERE service = ${service} AND lane IN (SELECT lane FROM seen.lane WHERE service = ${service}) AND kind = ${kind} AND key = ${key}
+    ORDER BY lane LIMIT 1`)

@@ -1,7 +1,9 @@
 import { readQuoteChain } from './history/chain.ts'
 import type { QuoteChain } from './history/chain.ts'
-import { listActors, readActor } from './read-actors.ts'
-import type { ActorDetail, ActorQuery, ActorSummary } from './read-actors.ts'
+import { keptTurns, readTurns } from './journal.ts'
+import type { JournalTurn, LaneAddress } from './journal.ts'
+import { listActors, readActor, readHistory } from './read-actors.ts'
+import type { ActorDetail, ActorHistory, ActorQuery, ActorSummary } from './read-actors.ts'
 import { readInputs, readLanes, readOrders, readParked } from './read-lanes.ts'
 import type { InputReading, LaneReading, OrderReading, ParkedQuery, ParkedReading } from './read-lanes.ts'
 import { readPool } from './read-pool.ts'
@@ -16,6 +18,12 @@ export interface StoreReads {
   actors(query: ActorQuery): Promise<{ actors: ActorSummary[]; next: string | null }>
   /** null: no lane of the service has it */
   actor(service: string, kind: string, key: string): Promise<ActorDetail | null>
+  /** Its turns, newest first, until `enough` says so of one; null: no lane of the service has it. */
+  history(service: string, kind: string, key: string, enough: (turn: JournalTurn) => boolean): Promise<ActorHistory | null>
+  /** A lane's turns in order, as far as they are kept. */
+  turns(lane: LaneAddress, from: number, to: number): AsyncIterable<JournalTurn>
+  /** null: none is kept */
+  keptTurns(lane: LaneAddress): Promise<{ first: number; last: number } | null>
   /** The operator's and the history writer's roles only. Null: the history has nothing of this quote. */
   quoteChain(quoteId: string): Promise<QuoteChain | null>
   lanes(service?: string): Promise<readonly LaneReading[]>
@@ -37,6 +45,9 @@ export const storeReads = (options: ReadOptions): StoreReads => {
   return {
     actors: (query) => pool.read((db) => listActors(db, query)),
     actor: (service, kind, key) => pool.read((db) => readActor(db, service, kind, key)),
+    history: (service, kind, key, enough) => pool.read((db) => readHistory(db, service, kind, key, enough)),
+    turns: (lane, from, to) => readTurns((query) => pool.read(query), lane, from, to),
+    keptTurns: (lane) => pool.read((db) => keptTurns(db, lane)),
     quoteChain: (quoteId) => pool.read((db) => readQuoteChain(db, quoteId)),
     lanes: (service) => pool.read((db) => readLanes(db, service)),
     inputs: (service) => pool.read((db) => readInputs(db, service)),

@@ -57,8 +57,11 @@ export class Replay {
   readonly #kinds: Readonly<Record<string, ActorKind>>
   readonly #code: string
   readonly #actors = new Map<string, Played>()
+  readonly #forgetsEnded: boolean
 
-  constructor(definition: Pick<ServiceDefinition, 'kinds'>) {
+  /** @param of.forgetsEnded  an actor is not held beyond its end, for journals of millions */
+  constructor(definition: Pick<ServiceDefinition, 'kinds'>, { forgetsEnded = false } = {}) {
+    this.#forgetsEnded = forgetsEnded
     this.#kinds = definition.kinds
     this.machines = machinesOf(definition)
     this.#code = hex(codeHashOf(this.machines))
@@ -103,7 +106,8 @@ export class Replay {
       const turned = machine.turn(start.before.state, event)
       const outputs = [...start.outputs, ...turned.outputs]
       const after = { state: turned.state, sequence }
-      this.#actors.set(address, after)
+      if (this.#forgetsEnded && after.state.status === 'done') this.#actors.delete(address)
+      else this.#actors.set(address, after)
       const difference =
         start.difference ??
         unlike('sequence', String(sequence), String(start.before.sequence + 1)) ??

@@ -3,9 +3,12 @@ import type { Host } from '#actors/runtime/host.ts'
 import { WhichLetters } from '#actors/runtime/letters.ts'
 import type { HostState, HostView, OrderRoute } from '#control/host-view.ts'
 import type { TopicName } from '#machines/contracts/topics.ts'
+import { pastOf } from './history.ts'
+import type { Histories } from './history.ts'
+import { withLifecycle } from './lifecycle-kind.ts'
 import type { Section, SectionView, Service } from './run-service.ts'
 
-interface ActorReads {
+interface ActorReads extends Histories {
   actors(query: { service: string; kind?: string; state?: string; limit: number; after?: string }): ReturnType<HostView['actors']>
   actor(service: string, kind: string, key: string): Promise<object | null>
 }
@@ -51,6 +54,7 @@ export const hostView = (options: ViewOptions): HostView => {
       })),
     actors: async (query) => (await reads()).actors({ service: host.service, ...query }),
     actor: async (kind, key) => (await reads()).actor(host.service, kind, key),
+    past: async (kind, key, wish) => pastOf(await reads(), withLifecycle(definition), { kind, key }, wish),
     reading: async (path) => {
       const order = Object.values(definition.orders).find(({ route }) => route.method === 'PUT' && route.path === path)
       const found = order && host.actor(order.to.kind, order.to.key)[0]

@@ -3,8 +3,12 @@ export class CliFailure extends Error {
   override readonly name = 'CliFailure'
   readonly code: string
 
-  constructor(code: string, message: string, options?: ErrorOptions) {
+  /** what was asked for is on stdout already, and says why */
+  readonly reported: boolean
+
+  constructor(code: string, message: string, { reported = false, ...options }: ErrorOptions & { readonly reported?: boolean } = {}) {
     super(message, options)
     this.code = code
+    this.reported = reported
   }
 }

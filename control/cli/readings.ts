@@ -1,9 +1,17 @@
+import type { Past, PastWish } from '../host-view.ts'
+import type { ReplayReport } from './replay.ts'
+
+/** `until`: after its last turn up to a time, ms. */
+export type CliWish = PastWish | { readonly until: number }
+
 /** What the command line reads beside the control API: the database and the broker. `deploy/cli` passes it in. */
 export interface Readings {
   /** null: the history has no quote of this id */
   quoteChain(quoteId: string): Promise<QuoteChain | null>
-  /** null: no such actor in any lane of any service, or of this one */
-  actor(address: { service?: string; kind: string; key: string; at?: string }): Promise<object | null>
+  /** As it was, by the code at hand. Null: no such actor in any lane of any service, or of this one */
+  past(address: { service?: string; kind: string; key: string }, wish: CliWish): Promise<Past | null>
+  /** Plays journals through the code at hand; of one lane, or of all. `onProgress` hears a line now and then. */
+  replay(service: string, range: { lane?: number; from?: number; to?: number }, onProgress: (line: string) => void): Promise<ReplayReport>
   /** newest first; with `letter` that one, open or done; with `all` those that are done too */
   deadLetters(filter: DeadLetterFilter): Promise<readonly DeadLetter[]>
   lag(service?: string): Promise<readonly Lag[]>

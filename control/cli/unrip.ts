@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import type { HostState } from '../host-view.ts'
+import { pastAnswer } from '../past.ts'
 import { armedIn } from '../telemetry/state-metrics.ts'
 import { makeClient, stateIn } from './client.ts'
 import type { Client, Fetch } from './client.ts'
@@ -9,8 +10,10 @@ import { letterOf, letterTable, resolveLetters, tellLetter, tellResolved } from 
 import type { Which } from './dead-letters.ts'
 import { giveOrder } from './orders.ts'
 import type { OrderName } from './orders.ts'
+import { tellPast } from './past.ts'
 import { table } from './print.ts'
-import type { Readings, Sources } from './readings.ts'
+import type { CliWish, Readings, Sources } from './readings.ts'
+import { tellReplay } from './replay.ts'
 import { addSnapshots } from './snapshots.ts'
 import type { Snapshots } from './snapshots.ts'
 import { tellChain } from './why.ts'
@@ -44,7 +47,8 @@ export const unrip = async (argv: readonly string[], world: World): Promise<numb
       error instanceof CliFailure
         ? error
         : new CliFailure('FAILED', error instanceof Error ? error.message : String(error), { cause: error })
-    if (argv.includes('--json')) world.out(`${JSON.stringify({ error: { code: failure.code, message: failure.message } })}\n`)
+    if (argv.includes('--json') && !failure.reported)
+      world.out(`${JSON.stringify({ error: { code: failure.code, message: failure.message } })}\n`)
     world.err(`unrip: ${failure.message}\n`)
     return failure.code === 'USAGE' ? 2 : 1
   }
@@ -108,16 +112,36 @@ const commands = (world: World): Command => {
   add('actor <kind/key>', 'one actor: snapshot, timers, effects, journal')
     .option('--service <name>', 'of this service; without it the first that has one')
     .option('--url <url>', 'ask this one')
-    .option('--at <when>', 'from the database: as it was after this sequence number or at this time (ISO 8601)')
-    .action(async (address: string, { json, url, service, at }: Shared & { service?: string; at?: string }) => {
-      const { kind, key } = parsedAddress(address)
-      const wanted = { kind, key, ...(service === undefined ? {} : { service }) }
-      const found =
-        at === undefined
-          ? await liveActor(await clients(world, service === undefined ? [] : [service], url), kind, key)
-          : await reading(world, (readings) => readings.actor({ ...wanted, at }))
-      if (found === null) throw new CliFailure('NO_SUCH_ACTOR', `no actor ${address} in ${service ?? 'any service'}`)
-      print(json, found, () => JSON.stringify(found, null, 2))
+    .addOption(
+      new Option('--at <when>', 'from the journal: as it was after this turn of its own, or at this time (ISO 8601)').conflicts('diff'),
+    )
+    .option('--diff <a..b>', 'from the journal: what changed between two of its turns')
+    .action(async (address: string, { json, url, service, at, diff }: Shared & { service?: string; at?: string; diff?: string }) => {
+      const wanted = { ...parsedAddress(address), ...(service === undefined ? {} : { service }) }
+      const nobody = new CliFailure('NO_SUCH_ACTOR', `no actor ${address} in ${service ?? 'any service'}`)
+      const wish = at !== undefined ? wishedTurn(at) : diff !== undefined ? wishedTurns(diff) : null
+      if (wish === null) {
+        const found = await liveActor(await clients(world, service === undefined ? [] : [service], url), wanted.kind, wanted.key)
+        if (found === null) throw nobody
+        return print(json, found, () => JSON.stringify(found, null, 2))
+      }
+      const past = await reading(world, (readings) => readings.past(wanted, wish))
+      if (past === null) throw nobody
+      const told = pastAnswer(past)
+      if (!('answer' in told)) throw new CliFailure(told.code, told.message)
+      print(json, told.answer, () => tellPast(past))
+    })
+
+  add('replay <service>', 'play journals once more through the code at hand; 1 at the first turn that comes out otherwise')
+    .option('--lane <n>', 'of this lane; without it of all', whole)
+    .option('--from <turn>', "from this turn of the lane on; an actor's are played from its next stored snapshot", whole)
+    .option('--to <turn>', 'up to this turn of the lane', whole)
+    .action(async (service: string, { json, ...range }: Shared & { lane?: number; from?: number; to?: number }) => {
+      const report = await reading(world, (readings) => readings.replay(service, range, (line) => world.err(`${line}\n`)))
+      print(json, report, () => tellReplay(report))
+      const differing = report.lanes.flatMap(({ lane, difference }) => (difference ? [`lane ${lane} at turn ${difference.turn}`] : []))
+      if (differing.length > 0)
+        throw new CliFailure('DIFFERS', `${service} comes out otherwise: ${differing.join(', ')}`, { reported: true })
     })
 
   add('lag [service]', 'records that each service has not taken yet, by topic and partition').action(
@@ -205,6 +229,22 @@ const usage = (message: string): never => {
 const filled = (text: string): string => (text.trim() === '' ? usage('must not be empty') : text)
 const count = (text: string): number => (/^[1-9]\d{0,4}$/.test(text) ? Number(text) : usage('must be a whole number from 1 to 99999'))
 const seconds = (text: string): number => (/^\d{1,4}(\.\d+)?$/.test(text) ? Number(text) : usage('must be a number of seconds'))
+
+const whole = (text: string): number => (/^\d{1,15}$/.test(text) ? Number(text) : usage('must be a whole number'))
+
+const wishedTurn = (at: string): CliWish => {
+  if (/^\d{1,15}$/.test(at)) return { at: Number(at) }
+  const until = Date.parse(at)
+  if (Number.isNaN(until))
+    throw new CliFailure('USAGE', `--at wants the number of one of its turns or a time such as 2026-11-21T10:00:00Z, not ${at}`)
+  return { until }
+}
+
+const wishedTurns = (diff: string): CliWish => {
+  const [, from, to] = /^(\d{1,15})\.\.(\d{1,15})$/.exec(diff) ?? []
+  if (from === undefined || Number(from) >= Number(to)) throw new CliFailure('USAGE', `--diff wants A..B with A before B, not ${diff}`)
+  return { from: Number(from), to: Number(to) }
+}
 
 const parsedAddress = (address: string): { kind: string; key: string } => {
   const [, kind, key] = /^([^/]+)\/(.+)$/.exec(address) ?? []

@@ -1,10 +1,12 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import type { Registry } from 'prom-client'
-import type { HostView } from '../host-view.ts'
+import type { HostView, Past } from '../host-view.ts'
+import { pastAnswer } from '../past.ts'
 import { stateMetrics } from '../telemetry/state-metrics.ts'
 import { Problem } from './problem.ts'
 import {
   ActorParams,
+  ActorQuery,
   Actors,
   ActorsQuery,
   Anything,
@@ -88,15 +90,20 @@ export const readRoutes =
       {
         schema: {
           tags,
-          summary: 'One actor: snapshot, timers, effects, journal',
+          summary: 'One actor: snapshot, timers, effects, journal; or as it was after one of its turns, or between two',
           params: ActorParams,
-          response: { 200: Anything, 404: ErrorBody },
+          querystring: ActorQuery,
+          response: { 200: Anything, 400: ErrorBody, 404: ErrorBody, 409: ErrorBody, 410: ErrorBody },
         },
       },
-      async ({ params: { kind, key } }) => {
-        const found = await view.actor(kind, key)
+      async ({ params: { kind, key }, query: { at, diff } }) => {
+        const wish = at !== undefined ? { at } : diff !== undefined ? { from: diff[0], to: diff[1] } : null
+        const found = wish === null ? await view.actor(kind, key) : await view.past(kind, key, wish)
         if (found === null) throw new Problem(404, 'NO_SUCH_ACTOR', `${view.service} has no actor ${kind}/${key}`, 'key')
-        return { ...found }
+        if (wish === null) return { ...found }
+        const past = pastAnswer(found as Past)
+        if (!('answer' in past)) throw new Problem(past.status, past.code, past.message, at === undefined ? 'diff' : 'at')
+        return { ...past.answer }
       },
     )
   }

@@ -53,6 +53,22 @@ export const ActorsQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(500).default(50),
   after: z.string().min(1).max(2_000).optional(),
 })
+const Sequence = z
+  .string()
+  .regex(/^\d{1,15}$/, 'must be the number of one of its turns')
+  .transform(Number)
+export const ActorQuery = z
+  .strictObject({
+    at: Sequence.optional().describe('as it was after this many turns of its own'),
+    diff: z
+      .string()
+      .regex(/^\d{1,15}\.\.\d{1,15}$/, 'must be A..B, the numbers of two of its turns')
+      .transform((text) => text.split('..').map(Number) as [number, number])
+      .refine(([from, to]) => from < to, 'must be A..B with A before B')
+      .optional()
+      .describe('what changed between two of its turns: A..B'),
+  })
+  .refine(({ at, diff }) => at === undefined || diff === undefined, { path: ['diff'], message: 'not together with at' })
 export const KindParams = z.object({ kind: Word })
 export const ActorParams = z.object({ kind: Word, key: Word })
 

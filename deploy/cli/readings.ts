@@ -1,16 +1,21 @@
 import { CliFailure } from '#control/cli/failure.ts'
 import type { Lag, Readings, Sources } from '#control/cli/readings.ts'
 import { printableUrl } from '#control/telemetry/redact.ts'
+import type { ServiceDefinition } from '#actors/runtime/service.ts'
+import { pastOf } from '#actors/services/history.ts'
 import { BusError } from '#bus/errors.ts'
 import { lag } from '#bus/lag.ts'
 import { storeReads } from '#storage/reads.ts'
 import type { StoreReads } from '#storage/reads.ts'
+import { definitionOf } from './definitions.ts'
+import { replayLane } from './replay.ts'
 
 /**
  * What the command line reads from the database and the broker. Connects at the first read.
+ * @param env  for what the services' own definitions take from it
  * @throws {CliFailure} each reading: nobody said where the database or the broker is, it does not answer, or its role sees nothing
  */
-export const readings = ({ database, kafka }: Sources): Readings => {
+export const readings = ({ database, kafka }: Sources, env: NodeJS.ProcessEnv = {}): Readings => {
   if (database === undefined) throw new CliFailure('NO_DATABASE', 'set DATABASE_URL, or start with npm start')
   const reads = storeReads({ connectionString: database })
   const read = async <T>(query: (from: StoreReads) => Promise<T>): Promise<T> => {
@@ -36,18 +41,40 @@ export const readings = ({ database, kafka }: Sources): Readings => {
         await services(from, filter.service)
         return from.parked(filter)
       }),
-    actor: ({ service, kind, key, at }) =>
+    past: ({ service, kind, key }, wish) =>
       read(async (from) => {
         for (const name of await services(from, service)) {
-          const found = await from.actor(name, kind, key)
-          if (found !== null) return at === undefined ? found : asOf(found, at)
+          const found = await pastOf(from, await defined(name, env), { kind, key }, wish)
+          if (found !== null) return found
         }
         return null
+      }),
+    replay: (service, { lane, from: first, to: last }, onProgress) =>
+      read(async (from) => {
+        await services(from, service)
+        const definition = await defined(service, env)
+        const all = (await from.lanes(service)).filter(({ lane: number }) => lane === undefined || number === lane)
+        if (all.length === 0) throw new CliFailure('NO_SUCH_LANE', `${service} has no lane ${lane}`)
+        const lanes = []
+        for (const { lane: number, turn } of all) {
+          const to = Math.min(last ?? turn, turn)
+          const turns = from.turns({ service, lane: number }, first ?? 1, to)
+          lanes.push(
+            await replayLane(number, turns, definition, (played) => onProgress(`${service}/${number}: ${played} turns, up to ${to}`)),
+          )
+        }
+        return { service, lanes }
       }),
     lag: (service) => read(async (from) => lagOf(from, await services(from, service), kafka)),
     close: () => reads.close(),
   }
 }
+
+/** @throws {CliFailure} the environment is such that the service would not start */
+const defined = (service: string, env: NodeJS.ProcessEnv): Promise<ServiceDefinition> =>
+  definitionOf(service, env).catch((error: unknown) => {
+    throw new CliFailure('BAD_ENVIRONMENT', `${service}: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
+  })
 
 /** By the topics that each service has entered; those of one service are asked at a time, over one connection. */
 const lagOf = async (reads: StoreReads, services: readonly string[], brokers: string | undefined): Promise<Lag[]> => {
@@ -70,27 +97,6 @@ const lagOf = async (reads: StoreReads, services: readonly string[], brokers: st
     )
   }
   return rows
-}
-
-type Detail = NonNullable<Awaited<ReturnType<StoreReads['actor']>>>
-
-/**
- * The turns up to a sequence number or a time. What the actor was then is what its last such turn made of it; its snapshot,
- * timers and effects of today would mislead and are left out.
- * @throws {CliFailure} `at` is neither, or lies before the journal that is kept
- */
-const asOf = ({ service, lane, kind, key, journal }: Detail, at: string): object => {
-  const turns = journal as readonly { sequence: number; at: string }[]
-  const until = /^\d+$/.test(at) ? ({ sequence }: { sequence: number }) => sequence <= Number(at) : byTime(at)
-  const kept = turns.filter(until)
-  if (kept.length === 0) throw new CliFailure('BEFORE_JOURNAL', `the journal kept of ${kind}/${key} has no turn up to ${at}`)
-  return { service, lane, kind, key, at, journal: kept }
-}
-
-const byTime = (at: string): ((turn: { at: string }) => boolean) => {
-  const ms = Date.parse(at)
-  if (Number.isNaN(ms)) throw new CliFailure('USAGE', `--at wants a sequence number or a time such as 2026-11-21T10:00:00Z, not ${at}`)
-  return (turn) => Date.parse(turn.at) <= ms
 }
 
 /** The driver's words say why; the URL says where, without its password. */

@@ -10,6 +10,6 @@ process.exitCode = await unrip(process.argv.slice(2), {
   err: (text) => void process.stderr.write(text),
   fetch,
   // Drivers of database and broker only where something is read from them.
-  readings: async (sources) => (await import('./readings.ts')).readings(sources),
+  readings: async (sources) => (await import('./readings.ts')).readings(sources, process.env),
   snapshots: async (sources) => (await import('./snapshots.ts')).snapshots(sources, process.env),
 })

@@ -4,10 +4,11 @@ import { join } from 'node:path'
 import { Registry } from 'prom-client'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { WhichLetters } from '#actors/runtime/letters.ts'
-import type { Readings, Sources } from '#control/cli/readings.ts'
+import type { CliWish, Readings, Sources } from '#control/cli/readings.ts'
+import type { LaneReplay } from '#control/cli/replay.ts'
 import type { Snapshots } from '#control/cli/snapshots.ts'
 import { unrip } from '#control/cli/unrip.ts'
-import type { HostView, OrderOutcome } from '#control/host-view.ts'
+import type { HostView, OrderOutcome, Past } from '#control/host-view.ts'
 import { serveControl } from '#control/http/serve.ts'
 import { makeLog } from '#control/telemetry/log.ts'
 import { fakeHost } from '../http/fake-host.ts'
@@ -31,9 +32,64 @@ const served = async (says: Partial<HostView> = {}, outcome?: OrderOutcome, toke
   return { ...host, ...server }
 }
 
+const turn = {
+  sequence: 2,
+  turn: 40,
+  batch: 7,
+  at: '2026-11-21T10:00:00.000Z',
+  event: { type: 'result.arrived' },
+  outputs: [{ does: 'tell', to: { kind: 'desk', key: 'desk' }, event: {} }],
+  code: 'other',
+  difference: null,
+}
+const past = (key: string, wish: CliWish): Past => {
+  const where = { service: 'strategy-engine', lane: 1, kind: 'quote', key }
+  const then = { sequence: 2, state: 'ended', context: { outcome: 'SETTLED' }, turn }
+  if ('from' in wish) {
+    const changes = [
+      { path: 'state', before: 'open', after: 'ended' },
+      { path: 'context.outcome', after: 'SETTLED' },
+    ]
+    return { ...where, found: { outcome: 'diff', from: { ...then, sequence: wish.from }, to: then, changes, turns: [turn] } }
+  }
+  if ('until' in wish || wish.at === 2) return { ...where, found: { outcome: 'at', actor: then } }
+  return { ...where, found: { outcome: 'not kept', from: 2 } }
+}
+const replayed = (differs: boolean): LaneReplay => ({
+  lane: 1,
+  from: 1,
+  to: 40,
+  turns: 40,
+  played: 38,
+  other_code: 0,
+  skipped: { nothing_taken: 2, state_not_known: 0, not_loadable: 0 },
+  not_loadable: [],
+  seconds: 0.5,
+  turns_per_second: 80,
+  difference: differs
+    ? {
+        turn: 40,
+        batch: 7,
+        actor: 'quote/q-1',
+        sequence: 2,
+        at: turn.at,
+        event: turn.event,
+        code: 'same',
+        what: 'outputs',
+        recorded: 'aa',
+        computed: 'bb',
+        outputs: [],
+      }
+    : null,
+})
+
 const noReadings: Readings = {
   quoteChain: async (id) => (id === 'q-1' ? chain : null),
-  actor: async ({ kind, key, at }) => (kind === 'quote' ? { kind, key, at } : null),
+  past: async ({ kind, key }, wish) => (kind === 'quote' ? past(key, wish) : null),
+  replay: async (service, range, onProgress) => {
+    onProgress(`${service}: ${JSON.stringify(range)}`)
+    return { service, lanes: [replayed(range.lane === 1)] }
+  },
   deadLetters: async () => [],
   lag: async () => [{ service: 'history-writer', topic: 'exec.trade_result', partition: 2, committed: 10, end: 12, lag: 2 }],
   close: async () => {},
@@ -209,7 +265,7 @@ test('a question that is not understood is 2 and orders nothing', async () => {
 test('help is 0, for the whole and for each command', async () => {
   const help = await typed(['--help'])
   expect(help.code).toBe(0)
-  for (const name of ['status', 'arm', 'disarm', 'pause', 'resume', 'drain', 'why', 'actor', 'lag', 'dead-letters']) {
+  for (const name of ['status', 'arm', 'disarm', 'pause', 'resume', 'drain', 'why', 'actor', 'replay', 'lag', 'dead-letters']) {
     expect(help.out).toContain(name)
     expect(await typed([name, '--help'])).toMatchObject({ code: 0, out: expect.stringContaining('--json') })
   }
@@ -238,7 +294,7 @@ test('an address that serves something else is not taken for a service', async (
   })
 })
 
-test('an actor is found in the service that has it, its key with slashes; --at asks the database', async () => {
+test('an actor is found in the service that has it, its key with slashes', async () => {
   const { url } = await served()
   const env = services({ 'strategy-engine': url })
   expect((await typed(['actor', 'command/near_intents:BTC/EURe', '--json'], env)).json()).toMatchObject({
@@ -246,7 +302,56 @@ test('an actor is found in the service that has it, its key with slashes; --at a
     key: 'near_intents:BTC/EURe',
   })
   expect(await typed(['actor', 'command/cmd-9'], env)).toMatchObject({ code: 1, err: 'unrip: no actor command/cmd-9 in any service\n' })
-  expect((await typed(['actor', 'quote/q-1', '--at', '12', '--json'])).json()).toEqual({ kind: 'quote', key: 'q-1', at: '12' })
+})
+
+test('an actor is told as it was after a turn or at a time, and what changed between two turns', async () => {
+  const at = await typed(['actor', 'quote/q-1', '--at', '2'])
+  expect(at.code).toBe(0)
+  expect(at.out).toBe(`quote/q-1 of strategy-engine, lane 1, after turn 2
+state    ended
+when     2026-11-21T10:00:00.000Z, turn 40 of the lane, batch 7, computed by other code
+event    {"type":"result.arrived"}
+asked    {"does":"tell","to":{"kind":"desk","key":"desk"},"event":{}}
+context  {
+           "outcome": "SETTLED"
+         }
+`)
+  expect((await typed(['actor', 'quote/q-1', '--at', '2026-11-21T10:00:00Z', '--json'])).json()).toMatchObject({
+    service: 'strategy-engine',
+    sequence: 2,
+    state: 'ended',
+  })
+  expect((await typed(['actor', 'quote/q-1', '--diff', '1..2'])).out).toBe(`quote/q-1 of strategy-engine, lane 1, between turn 1 and turn 2
+  state  open -> ended
++ context.outcome  SETTLED
+    2  2026-11-21T10:00:00.000Z  result.arrived: tell desk/desk, computed by other code
+`)
+  expect(await typed(['actor', 'quote/q-1', '--at', '1'])).toMatchObject({
+    code: 1,
+    err: 'unrip: strategy-engine quote/q-1: that turn is no longer kept; its history goes back to turn 2\n',
+  })
+  expect(await typed(['actor', 'order/1', '--at', '1'])).toMatchObject({ code: 1, err: 'unrip: no actor order/1 in any service\n' })
+  for (const wrong of [
+    ['--at', 'yesterday'],
+    ['--diff', '2'],
+    ['--diff', '3..2'],
+    ['--at', '1', '--diff', '1..2'],
+  ])
+    expect(await typed(['actor', 'quote/q-1', ...wrong]), wrong.join(' ')).toMatchObject({ code: 2 })
+})
+
+test('a replay that agrees ends with 0; one that differs with 1, names the turn, and is one JSON object', async () => {
+  const agrees = await typed(['replay', 'strategy-engine', '--from', '1', '--to', '40'])
+  expect(agrees).toMatchObject({ code: 0, err: 'strategy-engine: {"from":1,"to":40}\n' })
+  expect(agrees.out).toMatch(/LANE +TURNS +PLAYED[\s\S]*1 +1\.\.40 +38 +0 +2 +0 +0 +80\/s +agrees/)
+  const differs = await typed(['replay', 'strategy-engine', '--lane', '1'])
+  expect(differs).toMatchObject({ code: 1, err: expect.stringContaining('strategy-engine comes out otherwise: lane 1 at turn 40') })
+  expect(differs.out).toContain('lane 1, turn 40 (batch 7, 2026-11-21T10:00:00.000Z), quote/q-1 turn 2')
+  expect((await typed(['replay', 'strategy-engine', '--lane', '1', '--json'])).json().lanes[0].difference).toMatchObject({
+    turn: 40,
+    what: 'outputs',
+  })
+  expect(await typed(['replay', 'strategy-engine', '--lane', 'x'])).toMatchObject({ code: 2 })
 })
 
 test('lag and dead letters are tables, or JSON', async () => {

@@ -94,6 +94,44 @@ test('actors are listed by kind and state in pages, and a limit that is no numbe
     expect(await ask('GET', `/actors?${query}`), query).toMatchObject({ status: 400, body: { error: { code: 'INVALID', field } } })
 })
 
+test('an actor is asked as it was after a turn, or what changed between two', async () => {
+  const where = { service: 'strategy-engine', lane: 0, kind: 'quote', key: 'q-1' }
+  const { ask } = await given({
+    says: {
+      past: async (kind, _key, wish) => {
+        if (kind !== 'quote') return null
+        if ('from' in wish)
+          return { ...where, found: { outcome: 'diff', from: { sequence: wish.from }, to: { sequence: wish.to }, changes: [], turns: [] } }
+        if (wish.at === 3) return { ...where, found: { outcome: 'at', actor: { sequence: 3, state: 'open' } } }
+        if (wish.at === 1) return { ...where, found: { outcome: 'not kept', from: 2 } }
+        if (wish.at === 2) return { ...where, found: { outcome: 'not loadable', sequence: 2, why: 'version 1' } }
+        return { ...where, found: { outcome: 'not yet', sequence: 3 } }
+      },
+    },
+  })
+  expect((await ask('GET', '/actors/quote/q-1?at=3')).body).toEqual({ ...where, sequence: 3, state: 'open' })
+  expect((await ask('GET', '/actors/quote/q-1?diff=1..3')).body).toEqual({
+    ...where,
+    from: { sequence: 1 },
+    to: { sequence: 3 },
+    changes: [],
+    turns: [],
+  })
+  for (const [path, status, code, field] of [
+    ['quote/q-1?at=1', 410, 'NOT_KEPT', 'at'],
+    ['quote/q-1?at=2', 409, 'NOT_LOADABLE', 'at'],
+    ['quote/q-1?at=9', 404, 'NO_SUCH_TURN', 'at'],
+    ['order/1?at=1', 404, 'NO_SUCH_ACTOR', 'key'],
+    ['quote/q-1?at=-1', 400, 'INVALID', 'at'],
+    ['quote/q-1?at=soon', 400, 'INVALID', 'at'],
+    ['quote/q-1?diff=3..1', 400, 'INVALID', 'diff'],
+    ['quote/q-1?diff=3', 400, 'INVALID', 'diff'],
+    ['quote/q-1?at=1&diff=1..2', 400, 'INVALID', 'diff'],
+    ['quote/q-1?when=1', 400, 'INVALID', 'when'],
+  ] as const)
+    expect(await ask('GET', `/actors/${path}`), path).toMatchObject({ status, body: { error: { code, field } } })
+})
+
 test('an actor whose key has a slash is found by its encoded address; one that does not exist is 404', async () => {
   const { ask } = await given()
   expect((await ask('GET', `/actors/command/${encodeURIComponent('near_intents:BTC/EURe')}`)).body).toMatchObject({

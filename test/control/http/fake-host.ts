@@ -60,6 +60,7 @@ export const fakeHost = (
       next: null,
     }),
     actor: async (kind, key) => (kind === 'command' && key === 'near_intents:BTC/EURe' ? { kind, key, snapshot: {} } : null),
+    past: async () => null,
     reading: async (path) => (path === '/pair-filter' ? { pairs: ['BTC/EURe'] } : null),
     ...says,
   }

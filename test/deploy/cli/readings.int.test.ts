@@ -58,18 +58,7 @@ test('a role that sees nothing is told so, instead of "none"', async () => {
     code: 'SEES_NOTHING',
     message: expect.not.stringMatching(PASSWORD),
   })
-  await expect(reads.actor({ kind: 'counter', key: 'a' })).rejects.toMatchObject({ code: 'SEES_NOTHING' })
-})
-
-test('an actor is read as it stands, or its turns up to a sequence number or a time', async () => {
-  const reads = opened('operator')
-  expect(await reads.actor({ kind: 'counter', key: 'a' })).toMatchObject({ service: STRATEGY, state: 'counting', parked: [{ turn: 3 }] })
-  const turns = async (at: string) => ((await reads.actor({ kind: 'counter', key: 'a', at })) as { journal: object[] }).journal
-  expect(await turns('2')).toMatchObject([{ sequence: 2 }, { sequence: 1 }])
-  expect(await turns('1970-01-01T00:00:01.500Z')).toMatchObject([{ sequence: 1 }])
-  await expect(turns('0')).rejects.toMatchObject({ code: 'BEFORE_JOURNAL' })
-  await expect(turns('yesterday')).rejects.toMatchObject({ code: 'USAGE' })
-  expect(await reads.actor({ kind: 'counter', key: 'none' })).toBeNull()
+  await expect(reads.past({ kind: 'counter', key: 'a' }, { at: 1 })).rejects.toMatchObject({ code: 'SEES_NOTHING' })
 })
 
 test('an unknown quote has no chain', async () => {

@@ -1,0 +1,29 @@
+import type { JournalTurn } from '#actors/runtime/replay.ts'
+import type { ServiceDefinition } from '#actors/runtime/service.ts'
+import { reaches, travel } from '#actors/runtime/time-travel.ts'
+import type { Travelled, Wish } from '#actors/runtime/time-travel.ts'
+import type { Address } from '#machines/contracts/stamp.ts'
+
+/** What storage knows of an actor's past. */
+export interface Histories {
+  history(
+    service: string,
+    kind: string,
+    key: string,
+    enough: (turn: JournalTurn) => boolean,
+  ): Promise<{ lane: number; sequence: number; turns: readonly JournalTurn[] } | null>
+}
+
+export interface Past extends Address {
+  readonly service: string
+  readonly lane: number
+  readonly found: Travelled
+}
+
+/** An actor as it was, by the machines at hand; null: no lane of the service has it. */
+export const pastOf = async (reads: Histories, definition: ServiceDefinition, { kind, key }: Address, wish: Wish): Promise<Past | null> => {
+  const history = await reads.history(definition.name, kind, key, reaches(wish))
+  if (history === null) return null
+  const { lane, sequence, turns } = history
+  return { service: definition.name, lane, kind, key, found: travel(definition, turns.toReversed(), sequence, wish) }
+}
