@@ -22,6 +22,8 @@ export interface HostOptions {
   readonly release: string
   /** uuid of this process, drawn at its start */
   readonly process: string
+  /** of its feed, newer ones sort higher; drawn at the start unless told */
+  readonly incarnation?: string
   readonly store: LaneStore
   readonly bus: MessageBus
   readonly clock: Clock

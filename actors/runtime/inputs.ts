@@ -35,7 +35,10 @@ export class Inputs {
   begin(): void {
     const { reader } = this.#options
     const { inputs } = this.#now.memory
-    reader.take(this.#lane, Object.fromEntries([...inputs.values()].map(({ topic, next }) => [topic, next])))
+    const next = Object.fromEntries([...inputs.values()].map((input) => [input.topic, input.next]))
+    reader.take(this.#lane, next)
+    // Where storage went back, Kafka's word is ahead of ours: left so, the next owner would find that out once more.
+    reader.commit(this.#lane, next)
     for (const topic of inputs.keys()) if (this.isHeld(topic)) reader.hold(this.#lane, topic)
   }
 

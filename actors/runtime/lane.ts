@@ -77,6 +77,7 @@ export class Lane {
   #loop: Promise<void> = Promise.resolve()
   lastCommitMs = 0
   committedTurn: number
+  #committedBatch: number
 
   constructor(start: Start, options: LaneOptions) {
     const { recovered } = start
@@ -84,6 +85,7 @@ export class Lane {
     this.lane = recovered.lane.lane
     this.epoch = recovered.lane.epoch
     this.committedTurn = recovered.lane.turn
+    this.#committedBatch = recovered.lane.batch
     this.#storedPublished = recovered.lane.published
     this.#entered = start.entered
     this.#fixed = new Set([LIFECYCLE, ...options.watch].map(addressOf))
@@ -490,8 +492,7 @@ export class Lane {
           case 'bad_data':
             return this.#refusedFor(draft, textOf(error))
           case 'went_back':
-            this.drop(textOf(error))
-            this.#options.onWentBack({ lane: this.lane, incarnation: this.#now.memory.incarnation }, textOf(error))
+            this.#wentBack(textOf(error))
             return 'lost'
           case 'stale_epoch':
             this.drop(textOf(error))
@@ -503,6 +504,11 @@ export class Lane {
       }
     }
     return 'lost'
+  }
+
+  #wentBack(why: string): void {
+    this.drop(why)
+    this.#options.onWentBack({ lane: this.lane, incarnation: this.#now.memory.incarnation }, why)
   }
 
   #broken(what: string, error: unknown): void {
@@ -545,6 +551,8 @@ export class Lane {
       try {
         const recovered = await store.recover(service, this.lane, this.epoch, timerWindow)
         if (!this.#isOpen()) return
+        const { batch } = recovered.lane
+        if (batch < this.#committedBatch) return this.#wentBack(`batch ${this.#committedBatch} was committed, and the last is ${batch}`)
         // A halt that is not stored yet stays one; an accepted loss that was refused with its batch is a halt again.
         const halted = this.#now.memory.halted ?? recovered.lane.halted
         this.#now.memory = { ...remember(recovered, this.#options, this.#fixed), halted }
@@ -566,6 +574,7 @@ export class Lane {
     const { meter, reader, onCommitted, onEmitted, clock, log } = this.#options
     this.lastCommitMs = clock.wallMs()
     this.committedTurn = batch.turn
+    this.#committedBatch = batch.batch
     this.#storedPublished = batch.published
     this.#suspects = Math.max(0, this.#suspects - draft.items.length)
     if (this.#suspects === 0) this.#limit = Number.POSITIVE_INFINITY

@@ -1,3 +1,4 @@
+import { drawnAtMs } from './marks.ts'
 import type { BusReader, Halt, InputRow, Recovered } from './ports.ts'
 import type { ServiceDefinition } from './service.ts'
 
@@ -14,17 +15,21 @@ export interface Start {
 /**
  * Compares where the lane stands with what the log still holds.
  * An offset before the log's start, or after its end, is lost data or a topic made anew: the lane halts there.
+ * What Kafka knows better tells that storage went back, unless the lane has a new name since its last turn: then that is known, and
+ * telling it again would begin every lane anew for ever.
  */
 export const examine = async (recovered: Recovered, reader: BusReader, definition: ServiceDefinition, nowMs: number): Promise<Start> => {
   const inputs = new Map(recovered.inputs.map((input) => [input.topic, input]))
   const entered: InputRow[] = []
-  let halted = recovered.lane.halted
+  let { halted } = recovered.lane
   let wentBack: string | null = null
-  for (const end of await reader.ends(recovered.lane.lane)) {
+  const { lane } = recovered
+  const isNamedAnew = (drawnAtMs(lane.incarnation) ?? 0) > lane.nowMs
+  for (const end of await reader.ends(lane.lane)) {
     if (!(end.topic in definition.inputs)) continue
     const input = inputs.get(end.topic)
     if (!input) entered.push({ topic: end.topic, entered: end.low, enteredAtMs: nowMs, next: end.low })
-    else if (end.committed !== null && end.committed > input.next) {
+    else if (end.committed !== null && end.committed > input.next && !isNamedAnew) {
       wentBack ??= `${end.topic}: Kafka has offset ${end.committed} of this lane, storage ${input.next}`
     } else halted ??= haltOf(input, end, nowMs)
   }

@@ -278,7 +278,9 @@ export class Turns {
   #turn(draft: Draft, delivery: Delivery, failed: unknown = null): Delivery[] {
     const { to, event, cause } = delivery
     this.#memory.turn++
-    const stamped = { ...event, now: draft.nowMs, id: `${this.#memory.incarnation}:${this.#memory.turn}`, cause }
+    const { incarnation } = this.#memory
+    const stamped: PlainEvent = { ...event, now: draft.nowMs, id: `${incarnation}:${this.#memory.turn}`, cause }
+    if (isFromBefore(delivery.publishedMs, incarnation)) Object.assign(stamped, { maybe_taken_before: true })
     const kind = this.#options.definition.kinds[to.kind]
     const machine = this.#options.machines.get(to.kind)
     if (!kind || !machine) return this.#refuse(draft, delivery, stamped, null, `${this.#options.service} hosts no ${to.kind}`)
@@ -646,8 +648,9 @@ type ParkedEvent = PlainEvent & { readonly cause: Cause | null; readonly publish
  * is not sent, it is asked about.
  */
 const isFromBefore = (publishedMs: number | null, incarnation: string): boolean => {
+  if (publishedMs === null) return false
   const drawnMs = drawnAtMs(incarnation)
-  return publishedMs !== null && drawnMs !== null && publishedMs < drawnMs
+  return drawnMs !== null && publishedMs < drawnMs
 }
 
 const notAfterOf = (name: string, params: unknown): number => {

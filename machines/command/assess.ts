@@ -2,6 +2,7 @@ import { commandId, executionKey, idempotencyKey, NEAR_INTENTS, PAIR } from '../
 import { buildOffer, OfferError } from '../contracts/nep413.ts'
 import type { Offer } from '../contracts/nep413.ts'
 import type { ExecuteTrade, ResultCode } from '../contracts/records/trade.ts'
+import type { Stamp } from '../contracts/stamp.ts'
 
 /** What the executor knows of itself and of the venue when a command is gathered. */
 export interface Means {
@@ -30,22 +31,32 @@ export type Assessment = { readonly offer: Offer; readonly refusal: null } | { r
 
 /**
  * Looks at a command before anything is sent, and builds the exact bytes to sign.
+ * One that may have been taken before, in a time that storage has forgotten, may have been sent then: only the chain can say that it was
+ * not. Its offer is built to ask for, whatever else would speak against making it.
  * @param key the actor's own key, which the command has to name
+ * @throws {OfferError} it may have been taken before, and what to ask for cannot be told: there is no salt
  */
-export const assess = (key: string, command: ExecuteTrade, means: Means, now: number): Assessment => {
-  const refusal = refusalOf(key, command, means, now)
+export const assess = (key: string, command: ExecuteTrade, means: Means, stamp: Pick<Stamp, 'now' | 'maybe_taken_before'>): Assessment => {
+  const refusal = refusalOf(key, command, means, stamp)
   if (refusal) return { offer: null, refusal }
   try {
     return { offer: build(command, means), refusal: null }
   } catch (error) {
-    if (error instanceof OfferError) return { offer: null, refusal: { code: 'BAD_COMMAND', note: error.message } }
+    if (error instanceof OfferError && !stamp.maybe_taken_before)
+      return { offer: null, refusal: { code: 'BAD_COMMAND', note: error.message } }
     throw error
   }
 }
 
-const refusalOf = (key: string, command: ExecuteTrade, means: Means, now: number): Refusal | null => {
+const refusalOf = (
+  key: string,
+  command: ExecuteTrade,
+  means: Means,
+  { now, maybe_taken_before }: Pick<Stamp, 'now' | 'maybe_taken_before'>,
+): Refusal | null => {
   const field = badField(key, command, means)
   if (field) return { code: 'BAD_COMMAND', note: `${field} is not what it has to be` }
+  if (maybe_taken_before) return null
   if (now >= Date.parse(command.answer_by)) return { code: 'TOO_LATE', note: `answers were taken until ${command.answer_by}` }
   if (now >= Date.parse(command.offer_deadline)) return { code: 'TOO_LATE', note: `the offer was good until ${command.offer_deadline}` }
   if (!means.audited) return { code: 'DISARMED', note: 'strict audit: the history cannot be written' }

@@ -190,7 +190,7 @@ let last: { key: string; event: Received; assessment: Assessment } | null = null
 
 const assessed = ({ command_id }: CommandContext, event: Received): Assessment => {
   if (last?.event !== event || last.key !== command_id)
-    last = { key: command_id, event, assessment: assess(command_id, event.command, event.attached, event.now) }
+    last = { key: command_id, event, assessment: assess(command_id, event.command, event.attached, event) }
   return last.assessment
 }
 

@@ -6,6 +6,8 @@ export interface Stamp {
   readonly id: string
   /** The record that led here, however many turns and effects ago; null for what no record caused. */
   readonly cause: Cause | null
+  /** The record is older than the lane's name: storage may have forgotten that it was taken, and what came of it. Absent: it has not. */
+  readonly maybe_taken_before?: true
 }
 
 export interface Cause {

@@ -11,8 +11,8 @@ export interface Arguments {
   readonly trace: boolean
   readonly keepGoing: boolean
   readonly mode: 'worlds' | 'mutants' | 'find seeds'
-  /** this one only */
-  readonly mutant: string | undefined
+  /** names; none: all of them */
+  readonly mutants: readonly string[]
   readonly help: boolean
 }
 
@@ -29,7 +29,7 @@ seed, the shortest prefix that still fails, the event trace of that prefix, and 
   --keep-going    do not stop at a world that is wrong
   --mutants       run each mutant, an edit of the source that breaks one promise, until a checker finds it out, at most N worlds (2000);
                   exit 1 if one survives
-  --mutant NAME   that one only
+  --mutant NAME   that one only; more than once: those
   --find-seeds    look for each mutant's known seed anew and write them down in test/simulation/seeds.ts
   --help          this text`
 
@@ -43,7 +43,7 @@ const MUTANT_RUNS = 2_000
 /** @throws {BadArguments} naming the argument that is wrong */
 export const readArguments = (argv: readonly string[]): Arguments => {
   const { values } = parse(argv)
-  const mode = values['find-seeds'] ? 'find seeds' : values.mutants || values.mutant !== undefined ? 'mutants' : 'worlds'
+  const mode = values['find-seeds'] ? 'find seeds' : values.mutants || values.mutant ? 'mutants' : 'worlds'
   return {
     seed: whole('--seed', values.seed, { default: 1, least: 0, most: 2 ** 31 - 1 }),
     runs: whole('--runs', values.runs, { default: mode === 'worlds' ? 100 : MUTANT_RUNS, least: 1, most: 1e9 }),
@@ -52,14 +52,22 @@ export const readArguments = (argv: readonly string[]): Arguments => {
     trace: values.trace,
     keepGoing: values['keep-going'],
     mode,
-    mutant: values.mutant,
+    mutants: values.mutant ?? [],
     help: values.help,
   }
 }
 
 const parse = (argv: readonly string[]) => {
   const [flag, text] = [{ type: 'boolean', default: false } as const, { type: 'string' } as const]
-  const names = { seed: text, runs: text, steps: text, jobs: text, mutant: text, trace: flag, mutants: flag }
+  const names = {
+    seed: text,
+    runs: text,
+    steps: text,
+    jobs: text,
+    mutant: { ...text, multiple: true } as const,
+    trace: flag,
+    mutants: flag,
+  }
   try {
     return parseArgs({
       args: [...argv],

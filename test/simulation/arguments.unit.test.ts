@@ -5,7 +5,7 @@ describe('the arguments of npm run sim', () => {
   it('have defaults: a hundred worlds for what ships, two thousand for each mutant', () => {
     expect(readArguments([])).toMatchObject({ seed: 1, runs: 100, steps: 300, jobs: 1, mode: 'worlds' })
     expect(readArguments(['--mutants'])).toMatchObject({ runs: 2_000, mode: 'mutants' })
-    expect(readArguments(['--mutant', 'fence removed'])).toMatchObject({ mode: 'mutants', mutant: 'fence removed' })
+    expect(readArguments(['--mutant', 'fence removed'])).toMatchObject({ mode: 'mutants', mutants: ['fence removed'] })
   })
 
   it.each([

@@ -1,32 +1,87 @@
-import { Replay } from '#actors/runtime/replay.ts'
+import { hash } from 'node:crypto'
+import type { AnyStateMachine } from 'xstate'
+import type { Batch } from '#actors/runtime/ports.ts'
 import type { ServiceDefinition } from '#actors/runtime/service.ts'
-import { turnsOf } from '../twins/journal.ts'
+import type { Machine, MachineState, Output } from '#actors/runtime/xstate.ts'
+import { runnable } from '#actors/runtime/xstate.ts'
 import type { StoredLane } from '../twins/store-lane.ts'
 
-const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
+interface Played {
+  readonly state: MachineState
+  readonly sequence: number
+}
 
 /**
- * Plays a lane's journal once more through `turn()` (I5): every output hash, every base snapshot and every stored snapshot
- * has to come out as it was written.
- * @returns what did not
+ * Plays what a lane commits once more through `turn()`, as it is committed (I5): every output hash, every base snapshot and every
+ * stored snapshot has to come out as it was written.
  */
-export const replay = (lane: StoredLane, definition: ServiceDefinition): string[] => {
-  const replayed = new Replay(definition)
-  const wrong: string[] = []
-  for (const [index, turn] of turnsOf(lane).entries()) {
-    const { difference, skipped, why, code, event } = replayed.play(turn)
-    const at = `${definition.name} turn ${turn.turn} ${turn.kind}/${turn.key} ${event?.type ?? ''}`
-    if (turn.turn !== index + 1) wrong.push(`${at}: number ${index + 1} was due`)
-    if (difference) wrong.push(`${at}: recorded ${difference.what} ${difference.recorded}, computed ${difference.computed}`)
-    if (skipped !== null && skipped !== 'nothing taken') wrong.push(`${at}: ${skipped}${why === null ? '' : `, ${why}`}`)
-    if (code === 'other') wrong.push(`${at}: other code`)
+export class Replay {
+  readonly #definition: ServiceDefinition
+  readonly #machines: ReadonlyMap<string, Machine>
+  readonly #actors = new Map<string, Played>()
+
+  constructor(definition: ServiceDefinition) {
+    this.#definition = definition
+    this.#machines = new Map(Object.entries(definition.kinds).map(([kind, { machine, version }]) => [kind, loaded(machine, version)]))
   }
-  for (const stored of lane.actors.values()) {
-    const played = replayed.actor(stored)
-    const machine = replayed.machines.get(stored.kind)
-    const body = played && machine ? text(machine.store(played.state, played.sequence)) : null
-    if (body !== text(stored.body))
-      wrong.push(`${definition.name} ${stored.kind}/${stored.key}: stored ${text(stored.body)}, replayed ${body}`)
+
+  /** The lane stands where it once stood: what was played since is forgotten. */
+  goBack(row: StoredLane): void {
+    this.#actors.clear()
+    for (const { kind, key, body } of row.actors.values()) {
+      const machine = this.#machines.get(kind)
+      if (machine) this.#actors.set(`${kind}\n${key}`, machine.load(body))
+    }
   }
-  return wrong
+
+  /** @returns what did not come out as it was written */
+  play(batch: Batch): string[] {
+    const wrong: string[] = []
+    const attached = batch.attached ? (JSON.parse(text(batch.attached)) as unknown[]) : []
+    for (const [index, row] of batch.journal.entries()) {
+      if (row.outcome !== 't' && row.outcome !== 'i') continue
+      const at = `${this.#definition.name} turn ${batch.turn - batch.journal.length + 1 + index} ${row.kind}/${row.key}`
+      const machine = this.#machines.get(row.kind)
+      if (!machine) {
+        wrong.push(`${at}: no such kind`)
+        continue
+      }
+      const address = `${row.kind}\n${row.key}`
+      const outputs: Output[] = []
+      let before = this.#actors.get(address)
+      if (row.base && (!before || text(row.base) !== text(machine.store(before.state, before.sequence)))) wrong.push(`${at}: another base`)
+      if (!before) {
+        const begun = machine.begin(this.#definition.kinds[row.kind]!.input(row.key))
+        outputs.push(...begun.outputs)
+        before = { state: begun.state, sequence: 0 }
+      }
+      const { $ago: _ago, ...event } = JSON.parse(text(row.event)) as { $ago?: number; type: string; attached?: { $attached: number } }
+      if (event.attached) Object.assign(event, { attached: attached[event.attached.$attached] })
+      const turned = machine.turn(before.state, event)
+      outputs.push(...turned.outputs)
+      const played = outputs.length === 0 ? '' : hash('sha256', JSON.stringify(outputs), 'hex')
+      if (played !== Buffer.from(row.outputHash).toString('hex')) wrong.push(`${at} ${event.type}: other outputs`)
+      if (row.sequence !== before.sequence + 1) wrong.push(`${at}: sequence ${row.sequence} after ${before.sequence}`)
+      this.#actors.set(address, { state: turned.state, sequence: row.sequence })
+    }
+    for (const { kind, key, body } of batch.actors) {
+      const played = this.#actors.get(`${kind}\n${key}`)
+      const machine = this.#machines.get(kind)
+      const again = played && machine ? text(machine.store(played.state, played.sequence)) : null
+      if (again !== text(body)) wrong.push(`${this.#definition.name} ${kind}/${key}: stored ${text(body)}, played ${again}`)
+    }
+    return wrong
+  }
 }
+
+/** Loading a machine costs as much as hundreds of turns. */
+const machines = new WeakMap<AnyStateMachine, Machine>()
+const loaded = (machine: AnyStateMachine, version: number): Machine => {
+  const known = machines.get(machine)
+  if (known) return known
+  const made = runnable(machine, version)
+  machines.set(machine, made)
+  return made
+}
+
+const text = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()

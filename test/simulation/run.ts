@@ -77,7 +77,7 @@ const tellFailure = async (crew: Crew, progress: Progress, job: Job, { ran }: Do
 }
 
 const hunt = async (args: Arguments, crew: Crew, progress: Progress): Promise<number> => {
-  const mutants = args.mutant === undefined ? MUTANTS : [mutantNamed(args.mutant)]
+  const mutants = args.mutants.length === 0 ? MUTANTS : args.mutants.map(mutantNamed)
   const found = await runMutants(mutants, args, crew, progress)
   if (args.mode === 'find seeds') writeSeeds(found, MUTANT_SEEDS)
   const survivors = found.filter(({ caught }) => caught === null)

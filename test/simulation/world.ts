@@ -5,14 +5,14 @@ import type { MemoryBus } from '../twins/bus.ts'
 import { memoryBus } from '../twins/bus.ts'
 import type { MemoryStore } from '../twins/store.ts'
 import { memoryStore } from '../twins/store.ts'
+import type { Cast, Stage } from './cast.ts'
 import { Watcher } from './checks.ts'
-import { Feed } from './feed.ts'
+import { KernelCast } from './kernel/cast.ts'
+import { LoopCast } from './loop/cast.ts'
 import { connected, SimProcess } from './process.ts'
 import type { Random } from './random.ts'
 import { seeded } from './random.ts'
-import { definitionOf, EXECUTOR, SERVICES, STRATEGY } from './services.ts'
 import { storeLink } from './store-link.ts'
-import { Venue } from './venue.ts'
 import { VirtualTime } from './virtual-time.ts'
 
 export interface Ran {
@@ -27,12 +27,18 @@ export interface WorldOptions {
   readonly seed: number
   /** things that the world does; what follows from each takes many steps */
   readonly steps: number
-  /** hears everything that happens and every line that a process logs, a line each: milliseconds since the start, and what */
+  /** hears every step, and every line that a process logs */
   readonly heard?: (line: string) => void
 }
 
+/** Ten seconds before a day ends. */
 const START_MS = Date.UTC(2026, 0, 1, 23, 59, 50)
 const QUIET_WITHIN_MS = 90_000
+/** A standby is this much behind at most. */
+const LOST_MS = 1_000
+/** Kafka's retention, ms: a world is short. */
+const RETENTION_MS = 8_000
+const DAY_MS = 86_400_000
 
 /** Multiplied: what `**` makes of a fraction differs between versions of the engine in its last bit. */
 const cubed = (fraction: number): number => fraction * fraction * fraction
@@ -46,12 +52,12 @@ class World {
   readonly #time: VirtualTime
   readonly #store: MemoryStore
   readonly #bus: MemoryBus
-  readonly #venue: Venue
-  readonly #feed: Feed
+  readonly #cast: Cast
   readonly #watcher: Watcher
   readonly #lanes: number
   readonly #weather = { databaseDown: false, breaks: 0.01 }
   readonly #counts = new Map<string, number>()
+  readonly #failsOver: boolean
   #kafkaDown = false
   #calm = false
   #releases = 1
@@ -63,10 +69,10 @@ class World {
     this.#time = new VirtualTime(START_MS, options.heard)
     const [time, random] = [this.#time, this.#random]
     this.#lanes = random.between(1, 3)
-    const pairs = ['A', 'B', 'C', 'D']
     this.#store = memoryStore({
       clock: { wallMs: () => Math.floor(time.nowMs), monotonicMs: () => time.nowMs, after: () => () => {} },
       lanes: this.#lanes,
+      remembersMs: LOST_MS,
     })
     this.#bus = memoryBus({
       partitions: this.#lanes,
@@ -75,11 +81,23 @@ class World {
         void time.after(random.chance(0.02) ? random.between(50, 500) : 0.2 + random.next() * 4, `bus ${what}`, step),
       random: () => random.next(),
       fate: () => this.#fate(),
+      onAppend: (record) => this.#watcher.appended(record),
     })
-    this.#venue = new Venue(time, random)
-    const home = (laneKey: string): number => partitionOf(laneKey, this.#lanes)
-    this.#watcher = new Watcher({ store: this.#store, bus: this.#bus, venue: this.#venue, time, lanes: this.#lanes, partitionOf: home })
-    this.#feed = new Feed({ time, random, bus: this.#bus, pairs, lanes: this.#lanes, partitionOf: home, log: this.#logOf('feed') })
+    const stage: Stage = {
+      time,
+      random,
+      store: this.#store,
+      bus: this.#bus,
+      lanes: this.#lanes,
+      partitionOf: (laneKey) => partitionOf(laneKey, this.#lanes),
+      processes: () => this.#processes,
+      given: () => this.#watcher.orders,
+      violated: (what) => this.#watcher.violated(what),
+      logOf: (name) => this.#logOf(name),
+    }
+    this.#cast = random.chance(0.2) ? new KernelCast(stage) : new LoopCast(stage)
+    this.#failsOver = this.#cast.survivesFailover && random.chance(0.3)
+    this.#watcher = new Watcher(stage, this.#cast)
   }
 
   async run(): Promise<Ran> {
@@ -97,9 +115,11 @@ class World {
   }
 
   async #live(): Promise<void> {
-    for (const service of SERVICES) for (let n = this.#random.between(1, 2); n > 0; n--) this.#start(service, 'r1')
-    await this.#pass(2_000)
-    this.#order(EXECUTOR, 'arm')
+    for (const { service, processes } of this.#cast.parts)
+      for (let n = this.#random.between(...processes); n > 0; n--) this.#start(service, 'r1')
+    await this.#pass(2_500)
+    for (const service of this.#cast.armed) this.#order(service, 'arm')
+    await this.#pass(500)
     for (let step = 0; step < this.#options.steps && this.#watcher.violations.length === 0; step++) await this.#act()
     if (this.#watcher.violations.length === 0) await this.#comeToRest()
   }
@@ -109,16 +129,20 @@ class World {
   async #act(): Promise<void> {
     const random = this.#random
     const what = random.next()
-    if (what < 0.55) await this.#pass(cubed(random.next()) * 300)
-    else if (what < 0.8) for (let n = random.between(1, 3); n > 0; n--) this.#feed.demand()
+    if (what < 0.55) await this.#pass(cubed(random.next()) * 200)
+    else if (what < 0.8) for (let n = random.between(1, 3); n > 0; n--) this.#cast.stir()
     else if (what < 0.9) this.#someOrder()
     else this.#fault()
   }
 
   #someOrder(): void {
-    const order = this.#random.pick(['arm', 'arm', 'arm', 'arm', 'arm', 'arm', 'disarm', 'pause', 'resume', 'resume', 'limit', 'nonsense'])
-    const service = order === 'limit' || order === 'nonsense' ? STRATEGY : order.endsWith('arm') ? EXECUTOR : this.#random.pick(SERVICES)
-    this.#order(service, order)
+    const order = this.#random.pick(['arm', 'arm', 'arm', 'arm', 'arm', 'arm', 'disarm', 'pause', 'resume', 'resume', '', ''])
+    if (order === '') {
+      const own = this.#cast.order()
+      return this.#order(own.service, own.order, own.arguments)
+    }
+    const services = order.endsWith('arm') ? this.#cast.armed : this.#cast.parts.map(({ service }) => service)
+    this.#order(this.#random.pick(services), order)
   }
 
   #fault(): void {
@@ -133,9 +157,38 @@ class World {
     if (fault < 0.74) return this.#outage('database', random.between(20, 3_000))
     if (fault < 0.82) return this.#outage('kafka', random.between(20, 4_000))
     if (fault < 0.88) return this.#stall(random.between(20, 2_000))
-    if (fault < 0.92) return this.#feed.restart()
-    if (fault < 0.95) return this.#time.jump(random.between(200, 5_000))
-    this.#start(random.pick(SERVICES), `r${this.#releases}`)
+    if (fault < 0.92) return this.#cast.upset()
+    if (fault < 0.94) return this.#time.jump(random.between(200, 5_000))
+    if (fault < 0.96) return this.#clearAway()
+    if (fault < 0.98 && this.#failsOver) return this.#failOver(random.between(0, LOST_MS))
+    this.#start(random.pick(this.#cast.parts).service, `r${this.#releases}`)
+  }
+
+  /** A standby becomes the database, without what it had not yet heard. */
+  #failOver(lostMs: number): void {
+    this.#time.note(`the database fails over, and ${lostMs} ms are lost`)
+    this.#count('failovers')
+    this.#store.failOver(lostMs)
+    this.#watcher.wentBack()
+    // Who had registered in the lost time is not known any more.
+    this.#outage('database', this.#random.between(20, 1_000))
+  }
+
+  /** What is old goes: a day's journal, and of the log what everybody has read. */
+  #clearAway(): void {
+    this.#time.note('old days and records go')
+    this.#store.detachDays(Math.floor(this.#time.nowMs / DAY_MS) * DAY_MS)
+    const read = new Map<string, number>()
+    for (const { topic, lane, next } of this.#watcher.read()) {
+      const at = `${topic}/${lane}`
+      read.set(at, Math.min(read.get(at) ?? Number.POSITIVE_INFINITY, next))
+    }
+    const beforeMs = this.#time.nowMs - RETENTION_MS
+    for (const [at, next] of read) {
+      const [topic, lane] = at.split('/') as [string, string]
+      const fresh = this.#bus.log(topic, Number(lane)).find(({ timestampMs, offset }) => timestampMs >= beforeMs || offset >= next)
+      if (fresh) this.#bus.trim(topic, Number(lane), fresh.offset)
+    }
   }
 
   #crash(process: SimProcess): void {
@@ -203,13 +256,13 @@ class World {
     return this.#processes.find((process) => process.service === service && process.live && process.host && !process.draining)
   }
 
-  #order(service: string, order: string): void {
+  #order(service: string, order: string, more: Readonly<Record<string, unknown>> = {}): void {
     const taker = this.#taker(service)
     if (!taker?.host) return
-    this.#time.note(`order ${order} to ${taker.name}`)
     if (order === 'disarm') taker.disarmedAtMs = this.#time.nowMs
     this.#count('orders')
-    const given = order === 'limit' ? { limit: this.#random.between(0, 10) } : order === 'arm' ? { release: taker.release } : {}
+    this.#time.note(`order ${order} to ${taker.name}`)
+    const given = order === 'arm' ? { release: taker.release } : more
     void taker.host.submit({ order, by: 'sim', reason: 'sim', arguments: given }, 1_000)
   }
 
@@ -230,9 +283,10 @@ class World {
       executed: (call, args, answer) => this.#watcher.executed(process, call, args, answer),
     })
     const host = new Host({
-      definition: definitionOf(service, process, this.#venue),
+      definition: this.#cast.definition(service, process),
       release,
       process: process.id,
+      incarnation: process.id,
       store: process.store,
       bus: connected(link, process),
       clock: process.clock,
@@ -241,22 +295,33 @@ class World {
       partitionOf: (laneKey) => partitionOf(laneKey, this.#lanes),
       wantedLanes: this.#lanes,
       url: () => 'http://sim',
-      onBroken: (error) => this.#watcher.violated(`${process.name} is broken: ${error.message}`),
-      cacheBytes: 6_000,
+      onBroken: (error) => this.#broken(process, error),
+      cacheBytes: this.#random.pick([6_000, 60_000]),
       timerWindow: 4,
     })
     host.start().then(
       () => {
+        if (process.dead) return
         process.host = host
-        if (service === EXECUTOR && this.#random.chance(0.7)) this.#time.after(400, 'somebody arms', () => this.#order(EXECUTOR, 'arm'))
+        this.#cast.began(process)
+        if (this.#cast.armed.includes(service) && this.#random.chance(0.7))
+          this.#time.after(400, 'somebody arms', () => this.#order(service, 'arm'))
       },
       // What a main.ts does with it: it ends, and is started again.
-      () => {
-        if (process.dead) return
-        process.kill()
-        this.#comeBack(service)
-      },
+      () => this.#end(process),
     )
+  }
+
+  /** It ends by itself. A database that has forgotten it is the only reason there may be. */
+  #broken(process: SimProcess, error: Error): void {
+    if (this.#failsOver && error.message.includes('is not registered')) this.#end(process)
+    else this.#watcher.violated(`${process.name} is broken: ${error.message}`)
+  }
+
+  #end(process: SimProcess): void {
+    if (process.dead) return
+    process.kill()
+    this.#comeBack(process.service)
   }
 
   #logOf(name: string): Log {
@@ -265,7 +330,7 @@ class World {
       (fields: object, text: string): void => {
         const { event } = fields as { event?: string }
         if (this.#options.heard) this.#time.tell(`${name} ${level}: ${text} ${JSON.stringify(fields)}`)
-        if (event === 'lane.halted' || event === 'effect.broken' || event === 'store.went_back')
+        if (event === 'lane.halted' || event === 'effect.broken' || (event === 'store.went_back' && !this.#failsOver))
           this.#watcher.violated(`${name} ${event}: ${text}`)
       }
     return { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') }
@@ -294,7 +359,7 @@ class World {
     }
     await this.#pass(6_000)
     const until = this.#time.nowMs + QUIET_WITHIN_MS
-    for (const service of SERVICES) {
+    for (const { service } of this.#cast.parts) {
       // Who takes orders may just be on its way out, and its successor on its way in.
       while (!this.#taker(service) && this.#time.nowMs < until) await this.#pass(250)
       this.#order(service, 'resume')
@@ -302,7 +367,7 @@ class World {
     while (this.#watcher.violations.length === 0 && this.#watcher.unfinished().length > 0 && this.#time.nowMs < until) await this.#pass(250)
     if (this.#watcher.violations.length > 0) return
     for (const unfinished of this.#watcher.unfinished()) this.#watcher.violated(`not at rest: ${unfinished}`)
-    if (this.#watcher.violations.length === 0) this.#watcher.checkBooks(this.#feed.unreadable)
+    if (this.#watcher.violations.length === 0) this.#watcher.checkBooks()
   }
 
   #count(name: string): void {

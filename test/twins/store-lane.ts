@@ -117,8 +117,9 @@ export const write = (row: StoredLane, batch: Batch): (() => void) => {
     }
     Object.assign(row, before)
     for (const { one, index } of lettersBefore) parked[index] = one
-    journal.length -= batch.journal.length
-    outbox.length -= hasOutbox ? 1 : 0
+    // Some of it may be detached since.
+    journal.length -= Math.min(journal.length, batch.journal.length)
+    outbox.length -= Math.min(outbox.length, hasOutbox ? 1 : 0)
     parked.length -= batch.parked.length
   }
 }

@@ -92,10 +92,10 @@ export const sendOfferEffect = (deps: SendOfferDeps): SendOfferEffect => {
     return { not_sent: 'too late' }
   }
 
-  /** Before the deadline only a "yes" counts, and a block's time costs a request of its own. */
+  /** Before the deadline only a "yes" counts, and a block's time costs a request of its own. What it says was true when it was asked. */
   const look = async ({ account_id, nonce, not_after_ms }: SendOffer, signal: AbortSignal) => {
-    if (deps.nowMs() <= not_after_ms)
-      return { ...(await deps.verifier.seesNonceUsed(account_id, nonce, { signal })), as_of_ms: deps.nowMs() }
+    const askedAtMs = deps.nowMs()
+    if (askedAtMs <= not_after_ms) return { ...(await deps.verifier.seesNonceUsed(account_id, nonce, { signal })), as_of_ms: askedAtMs }
     const { used, block_height, block_timestamp_ms } = await deps.verifier.isNonceUsed(account_id, nonce, { signal })
     return { used, block_height, as_of_ms: block_timestamp_ms }
   }

@@ -50,6 +50,7 @@ export class Rig {
     this.store = memoryStore({
       clock: { wallMs: () => Math.floor(time.nowMs), monotonicMs: () => time.nowMs, after: () => () => {} },
       lanes: 1,
+      remembersMs: 1_000,
     })
     this.bus = memoryBus({
       partitions: 1,

@@ -222,3 +222,38 @@ describe('a lane that cannot start', () => {
     expect(rig.lane.owner).toBeNull()
   })
 })
+
+describe('a lane whose storage went back', () => {
+  const names = (rig: Rig): number => rig.logged.filter(({ event }) => event === 'store.went_back').length
+
+  it('begins anew once, though Kafka knows better from then on, and reads again what was forgotten', async () => {
+    const { rig } = await begun()
+    rig.put('a', { type: 'note' })
+    await rig.pass(1_500)
+    rig.put('a', { type: 'note' })
+    await rig.pass(50)
+    rig.store.failOver(200)
+    expect(rig.seen('a')).toEqual(['note'])
+    rig.put('a', { type: 'note' })
+    await rig.pass(1_500)
+    expect(names(rig)).toBe(1)
+    expect(rig.seen('a')).toEqual(['note', 'note', 'note'])
+  })
+
+  it('tells Kafka where it stands: a later owner of a lane that has not caught up does not find the same again', async () => {
+    const { rig, running } = await begun()
+    const order = (name: string) => void running.host.submit({ order: name, by: 'test', reason: 'test', arguments: {} }, 100)
+    order('pause')
+    await rig.pass(1_500)
+    order('resume')
+    rig.put('a', { type: 'note' })
+    await rig.pass(50)
+    rig.store.failOver(200)
+    expect([rig.seen('a'), rig.value('lifecycle', 'lane')]).toEqual([null, 'paused'])
+    await rig.pass(1_500)
+    running.process.kill()
+    await rig.start()
+    await rig.pass(3_000)
+    expect(names(rig)).toBe(1)
+  })
+})

@@ -142,6 +142,18 @@ describe('command, before anything is sent', () => {
     expect(tally).toMatchObject({ in_flight: 0, completed: 1, results: { [code]: 1 }, last_command: { command_id: 'cmd-q1' } })
   })
 
+  const FORGOTTEN = { ...received(), maybe_taken_before: true }
+
+  it('what may have been taken before storage went back is asked about, whatever would speak against sending it now', () => {
+    const { results, sends } = run([FORGOTTEN], { signer: 'missing', audited: false, inventory: { spendable: {} } }, NOW + 60_000)
+    expect(results).toEqual([])
+    expect(sends).toEqual(run([received()]).sends)
+  })
+
+  it('and without a salt, which says what to ask for, it is left to a person', () => {
+    expect(() => run([FORGOTTEN], { salt: null })).toThrow('salt')
+  })
+
   it('an inventory that is not known here is not looked at', () => {
     expect(run([received()], { inventory: null }).sends).toHaveLength(1)
   })

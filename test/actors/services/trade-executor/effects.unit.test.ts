@@ -143,6 +143,19 @@ describe('the oracle of sendOffer', () => {
     expect(await ask()).toMatchObject({ answer: 'never', as_of_ms: OFFER.not_after_ms + 1 })
   })
 
+  it('an answer that comes after the deadline to a question from before it is no end: the offer could still settle in between', async () => {
+    const { ask, clock } = setUp([], {
+      verifier: {
+        isNonceUsed: async () => ({ used: false, block_height: 500, block_timestamp_ms: NOW }),
+        seesNonceUsed: async () => {
+          clock.now = OFFER.not_after_ms + 5_000
+          return { used: false, block_height: 500 }
+        },
+      },
+    })
+    expect(await ask()).toMatchObject({ answer: 'unknown' })
+  })
+
   it('a status frame hurries the question and names the transaction; one of another solver does nothing', async () => {
     const { send, ask, effect, hurried, chain } = setUp()
     await send()

@@ -1,12 +1,10 @@
 import type { BusRecord } from '#actors/runtime/ports.ts'
-import type { OperatorCommand } from '#machines/contracts/records/operations.ts'
 import type { SwapDemand } from '#machines/contracts/records/quote.ts'
 import type { ExecuteTrade, TradeResult } from '#machines/contracts/records/trade.ts'
 import { isFinal } from '#machines/contracts/records/trade.ts'
 import type { TopicName } from '#machines/contracts/topics.ts'
-import type { MemoryBus } from '../twins/bus.ts'
-import type { MemoryStore } from '../twins/store.ts'
-import type { StoredLane } from '../twins/store-lane.ts'
+import type { MemoryStore } from '../../twins/store.ts'
+import type { StoredLane } from '../../twins/store-lane.ts'
 import { keyOf, SERVICES, STRATEGY, WATCH } from './services.ts'
 import type { Venue } from './venue.ts'
 
@@ -18,10 +16,9 @@ interface Read<P> {
 
 interface Accounted {
   readonly store: MemoryStore
-  readonly bus: MemoryBus
+  readonly log: readonly BusRecord[]
   readonly venue: Venue
   readonly lanes: number
-  readonly orders: readonly { id: number; service: string; order: string }[]
   /** records that nobody can read, as `topic/partition@offset` */
   readonly unreadable: readonly string[]
 }
@@ -41,7 +38,7 @@ export class Books {
   }
 
   wrong(): string[] {
-    return [...this.#demands(), ...this.#commands(), ...this.#desks(), ...this.#boards(), ...this.#orders(), ...this.#unreadable()]
+    return [...this.#demands(), ...this.#commands(), ...this.#desks(), ...this.#boards(), ...this.#unreadable()]
   }
 
   /** Nothing is swallowed: a demand has ended, or is parked for somebody to see. */
@@ -116,23 +113,6 @@ export class Books {
     return wrong
   }
 
-  /** Every order is answered by every lane and told once. */
-  #orders(): string[] {
-    const told = this.#read<OperatorCommand>('ctl.operator_command')
-    return this.#of.orders.flatMap(({ id, service, order }) => {
-      const answered = this.#lanes(service).filter((lane) => lane.orders.get(id)?.answer).length
-      const tellings = told.filter(({ payload }) => payload.order_id === String(id)).length
-      const refused = this.#lanes(service).filter(
-        (lane) => (lane.orders.get(id)?.answer as { outcome?: string })?.outcome === 'refused',
-      ).length
-      return [
-        ...(answered === this.#of.lanes ? [] : [`order ${id} is answered by ${answered} lanes`]),
-        ...(tellings === this.#of.lanes ? [] : [`order ${id} is told ${tellings} times by ${this.#of.lanes} lanes`]),
-        ...((order === 'nonsense') === refused > 0 ? [] : [`order ${id} ${order} is refused by ${refused} lanes`]),
-      ]
-    })
-  }
-
   #unreadable(): string[] {
     const origins = this.#lanes(STRATEGY).flatMap(({ parked }) => parked.filter(({ kind }) => kind === '').map(({ origin }) => origin))
     const wrong = this.#of.unreadable.flatMap((at) => {
@@ -148,7 +128,8 @@ export class Books {
   /** Readable records of ours, each position once. */
   #read<P>(topic: TopicName): Read<P>[] {
     const seen = new Set<string>()
-    return this.#of.bus.log(topic).flatMap((record: BusRecord) => {
+    return this.#of.log.flatMap((record) => {
+      if (record.topic !== topic) return []
       const { 'unrip-source': source, 'unrip-incarnation': incarnation, 'unrip-position': position } = record.headers
       const place = `${record.partition} ${source} ${incarnation} ${position}`
       if (!source || source.startsWith('x') || seen.has(place) || !record.value) return []

@@ -4,7 +4,7 @@ import { armMachine } from '#machines/arm/machine.ts'
 import type { HistoryRow } from '#machines/contracts/history-row.ts'
 import { lifecycleMachine } from '#machines/lifecycle/machine.ts'
 import { boardMachine, commandMachine, deskMachine, quoteMachine, tallyMachine } from './machines.ts'
-import type { SimProcess } from './process.ts'
+import type { SimProcess } from '../process.ts'
 import type { Submission, Venue } from './venue.ts'
 
 export const STRATEGY = 'sim-strategy'
@@ -89,10 +89,7 @@ const executor = (process: SimProcess, venue: Venue): ServiceDefinition => ({
         if (!context.mayStillSend()) return { not_sent: 'disarmed' }
         return venue.submit({ ...(params as Omit<Submission, 'effect'>), effect: context.effect }, process)
       },
-      ask: async (params, context) => {
-        const submission = { ...(params as Omit<Submission, 'effect'>), effect: context.effect }
-        return venue.ask(submission, process)
-      },
+      ask: (params, context) => venue.ask({ ...(params as Omit<Submission, 'effect'>), effect: context.effect }, process),
       askAfterMs: 300,
       askEveryMs: 500,
     },

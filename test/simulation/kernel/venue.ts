@@ -1,7 +1,7 @@
 import type { Answer, OracleAnswer } from '#actors/runtime/service.ts'
-import type { SimProcess } from './process.ts'
-import type { Random } from './random.ts'
-import type { VirtualTime } from './virtual-time.ts'
+import type { SimProcess } from '../process.ts'
+import type { Random } from '../random.ts'
+import type { VirtualTime } from '../virtual-time.ts'
 
 export interface Submission {
   readonly effect: string

@@ -2,9 +2,9 @@ import { FeedSource } from '#actors/runtime/feed-source.ts'
 import type { Clock, Log } from '#actors/runtime/ports.ts'
 import type { MarketPrice } from '#machines/contracts/records/market-price.ts'
 import type { SwapDemand } from '#machines/contracts/records/quote.ts'
-import type { MemoryBus, MemoryConnection } from '../twins/bus.ts'
-import type { Random } from './random.ts'
-import type { VirtualTime } from './virtual-time.ts'
+import type { MemoryBus, MemoryConnection } from '../../twins/bus.ts'
+import type { Random } from '../random.ts'
+import type { VirtualTime } from '../virtual-time.ts'
 
 const PRICE_EVERY_MS = 500
 
@@ -58,7 +58,7 @@ export class Feed {
     if (sort < 0.02) return this.#garbage()
     const again = sort < 0.07 && this.#count > 0
     const number = again ? this.#random.between(1, this.#count) : ++this.#count
-    const prefix = number % 25 === 3 ? 'boom' : number % 25 === 9 ? 'nul' : number % 25 === 17 ? 'huge' : 'q'
+    const prefix = number % 25 === 3 ? 'boom' : number % 50 === 9 ? 'nul' : number % 25 === 17 ? 'huge' : 'q'
     const pair = this.#pairs[number % this.#pairs.length]!
     const payload: SwapDemand = {
       quote_id: `${prefix}${number}`,
@@ -82,9 +82,9 @@ export class Feed {
     const headers: Record<string, string> = this.#random.chance(0.5)
       ? {}
       : { 'unrip-source': 'x\0y', 'unrip-incarnation': this.#random.uuid(1), 'unrip-position': '1' }
-    const offset = this.#bus.log('norm.swap_demand', partition).length
     this.#bus.write([{ topic: 'norm.swap_demand', partition, key: null, value: Buffer.from('{"not": "ours'), headers }])
-    this.unreadable.push(`norm.swap_demand/${partition}@${offset}`)
+    const written = this.#bus.log('norm.swap_demand', partition).at(-1)
+    this.unreadable.push(`norm.swap_demand/${partition}@${written?.offset}`)
   }
 
   #begin(): FeedSource {
