@@ -8,12 +8,13 @@ import { Gate } from './gate.ts'
 import { Inputs } from './inputs.ts'
 import type { LaneNow, LaneOptions, LaneView } from './lane-options.ts'
 import { repeatedly } from './log.ts'
+import { news, overdueOf, stateRecord } from './lane-state.ts'
 import type { Item, PlainEvent } from './mailbox.ts'
 import { Mailbox } from './mailbox.ts'
 import type { LaneMemory } from './memory.ts'
 import { addressOf, LIFECYCLE, remember } from './memory.ts'
 import { Outbox, unpackOutbox } from './outbox.ts'
-import type { Batch, BusRecord, OrderRow } from './ports.ts'
+import type { Batch, BusRecord, EffectRow, OrderRow } from './ports.ts'
 import type { Start } from './recovering.ts'
 import { writeUpgrades } from './snapshots-up.ts'
 import { Steering } from './steering.ts'
@@ -72,6 +73,8 @@ export class Lane {
   #limit = Number.POSITIVE_INFINITY
   #suspects = 0
   #positionDue = false
+  /** effects whose outcome should be known, as of the last renewal */
+  #overdue: readonly EffectRow[] = []
   /** parked events whose turn it is, read for the next batch */
   #letters: Item[] = []
   #loop: Promise<void> = Promise.resolve()
@@ -251,6 +254,8 @@ export class Lane {
   /** The lease was renewed: what it held back may go. */
   renewed(): void {
     this.#effects.renewed()
+    this.#overdue = overdueOf(this.#now.memory, this.#options.clock.wallMs())
+    if (this.#news().length > 0) this.#wakeUp()
   }
 
   /** Nothing `ask first` leaves from now on, until an arm order later than this is committed. */
@@ -346,7 +351,8 @@ export class Lane {
     for (;;) {
       const items = this.#gather()
       const { upgrades } = this.#now.memory
-      if (items.length + this.#entered.length + upgrades.length === 0 && !this.#inputs.unstoredHalt && !this.#positionDue) return null
+      const isDue = this.#inputs.unstoredHalt || this.#positionDue
+      if (items.length + this.#entered.length + upgrades.length === 0 && !isDue && this.#news().length === 0) return null
       this.#now.memory.nowMs = Math.max(this.#now.memory.nowMs, this.#options.clock.wallMs())
       const draft = new Draft(this.#now.memory.batch + 1, this.#now.memory.nowMs)
       draft.items.push(...items)
@@ -355,6 +361,7 @@ export class Lane {
       if (this.#inputs.unstoredHalt) draft.halted = this.#now.memory.halted
       try {
         await this.#take(draft, items)
+        this.#tellNews(draft)
       } catch (error) {
         return this.#notComputed(draft, error)
       }
@@ -362,6 +369,19 @@ export class Lane {
       this.#now.memory.batch = draft.batch
       this.#positionDue = false
       return draft
+    }
+  }
+
+  #news(): ReturnType<typeof news> {
+    return this.#state === 'running' ? news(this.#now.memory, this.#overdue) : []
+  }
+
+  /** Whoever watches over the services learns it with the batch that brought it. */
+  #tellNews(draft: Draft): void {
+    for (const { condition, found } of this.#news()) {
+      const payload = stateRecord({ service: this.#options.service, lane: this.lane }, condition, found)
+      this.#now.turns.announce(draft, 'ops.lane_state', `batch-${draft.batch}-${condition}`, { payload, venue: 'unrip' }, null)
+      this.#now.memory.told.set(condition, found?.key ?? '')
     }
   }
 

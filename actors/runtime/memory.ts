@@ -1,4 +1,6 @@
 import type { Address } from '#machines/contracts/stamp.ts'
+import type { Condition } from './lane-state.ts'
+import { toldBefore } from './lane-state.ts'
 import { Marks } from './marks.ts'
 import { Parked } from './parked.ts'
 import type { EffectRow, Halt, InputRow, LaneRow, Recovered } from './ports.ts'
@@ -34,6 +36,8 @@ export interface LaneMemory {
   readonly cache: SnapshotCache
   /** Brought up from an older version, and in no draft yet. */
   readonly upgrades: Upgrade[]
+  /** what the others have been told of each condition, once the drafts computed so far are committed */
+  readonly told: Map<Condition, string>
 }
 
 export const remember = (
@@ -44,9 +48,14 @@ export const remember = (
   const { lane, inputs, marks, sent, timers, moreTimers, effects, parkedActors } = recovered
   const armed = new Timers(timerWindow)
   armed.bring(timers, moreTimers)
-  return {
+  const stored = {
     ...pick(lane),
     halted: lane.halted,
+    effects: new Map(effects.map((effect) => [effect.effect, effect])),
+    parked: new Parked(parkedActors),
+  }
+  return {
+    ...stored,
     inputs: new Map(inputs.map((input) => [input.topic, input])),
     marks: new Marks(marks),
     positions: new Map(
@@ -55,10 +64,9 @@ export const remember = (
         .map(({ topic, partition, position }) => [`${topic}/${partition}`, position]),
     ),
     timers: armed,
-    effects: new Map(effects.map((effect) => [effect.effect, effect])),
-    parked: new Parked(parkedActors),
     cache: new SnapshotCache(cacheBytes, fixed),
     upgrades: [],
+    told: toldBefore(stored),
   }
 }
 

@@ -116,6 +116,17 @@ export class Parked {
     return some
   }
 
+  /** One that waits for a person; the same one for as long as it does. */
+  firstHeld(): ParkedActor | null {
+    if (this.#actors.size === this.#underWay.size) return null
+    for (const entry of this.#actors.values()) if (entry.held) return entry
+    return null
+  }
+
+  get heldCount(): number {
+    return this.#actors.size - this.#underWay.size
+  }
+
   /** Those that wait for a person. */
   held(): ParkedActor[] {
     return [...this.#actors.values()].filter(({ held }) => held)

@@ -68,6 +68,8 @@ export interface Routed {
   /** `now`, `id`, `cause` and `attached` are added by the runtime. JSON only; money as decimal strings. */
   readonly event: { readonly type: string } & Readonly<Record<string, unknown>>
   readonly history?: HistoryRow
+  /** Others whom the record concerns, after the first. */
+  readonly also?: readonly Pick<Routed, 'to' | 'event'>[]
 }
 
 export interface Follow<P> {

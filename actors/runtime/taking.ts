@@ -89,7 +89,7 @@ export class Taking {
             this.#now.turns.parkWithoutActor(draft, withSource(origin, stamped), record.value ?? EMPTY_BYTES, received.why, 'unreadable'),
         }
       case 'event': {
-        const { to, event, history } = received.routed
+        const { to, event, history, also = [] } = received.routed
         const poison = this.#now.poison?.item === item ? this.#now.poison.why : null
         if (history && poison) {
           // It is the row that storage will not take: no fault of the actor's, whose later rows go on.
@@ -98,7 +98,13 @@ export class Taking {
           return { to: null, run: async () => this.#now.turns.parkWithoutActor(draft, withSource(origin, stamped), value, why, 'storage') }
         }
         if (history) draft.history.push(history)
-        return { to, run: () => this.#deliver(draft, item, to, event, received.cause, origin, record.timestampMs) }
+        return {
+          to,
+          run: async () => {
+            for (const each of [{ to, event }, ...also])
+              await this.#deliver(draft, item, each.to, each.event, received.cause, origin, record.timestampMs)
+          },
+        }
       }
     }
   }
@@ -166,10 +172,12 @@ export class Taking {
     memory.parked.resolved(letter, letter.turn)
     const at = `at ${draft.nowIso}: ${letter.ordered}`
     if (received.is !== 'event') return draft.letter(letter.turn, { done: `read again ${at}; nobody here wants it` })
-    const { to, event, history } = received.routed
+    const { to, event, history, also = [] } = received.routed
     draft.letter(letter.turn, { done: `replayed as turn ${memory.turn + 1} of ${to.kind}/${storableKey(to.key)} ${at}` })
     if (history) draft.history.push(history)
-    await turns.deliver(draft, to, event, received.cause, `${letter.origin}, replay of turn ${letter.turn}`, record?.timestampMs ?? null)
+    const origin = `${letter.origin}, replay of turn ${letter.turn}`
+    for (const each of [{ to, event }, ...also])
+      await turns.deliver(draft, each.to, each.event, received.cause, origin, record?.timestampMs ?? null)
   }
 }
 

@@ -245,7 +245,7 @@ export class Turns {
   }
 
   /** A record of the runtime's own, beside what machines say. It may need no turn, so its name makes its id unique. */
-  announce(draft: Draft, topic: TopicName, name: string, params: Outgoing<object>, cause: Cause): void {
+  announce(draft: Draft, topic: TopicName, name: string, params: Outgoing<object>, cause: Cause | null): void {
     this.#emit(draft, this.#record({ does: 'message', topic, params }, name, cause, draft.nowIso).record)
   }
 

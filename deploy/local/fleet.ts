@@ -153,7 +153,8 @@ const untilHistoryHasAll = async (brokers: string): Promise<void> => {
 }
 
 const catchUp = async (admin: Admin, deadline: number): Promise<void> => {
-  const topics = topicNames.filter((name) => name !== 'ops.audit_state') // its own, once a second
+  // Its own, once a second; and what it does not read.
+  const topics = topicNames.filter((name) => name !== 'ops.audit_state' && name !== 'ops.lane_state' && name !== 'ctl.operator_command')
   const ends = new Map<string, bigint>()
   const found = await Promise.all(topics.map(async (topic) => ({ topic, partitions: await admin.fetchTopicOffsets(topic) })))
   for (const { topic, partitions } of found) {

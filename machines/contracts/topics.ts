@@ -2,7 +2,7 @@ import type { z } from 'zod'
 import { laneKey, NEAR_INTENTS } from './ids.ts'
 import { IntentInventory } from './records/inventory.ts'
 import { MarketPrice } from './records/market-price.ts'
-import { AlertEvent, AuditState, FundingObservation, LiquidityAction, OperatorCommand } from './records/operations.ts'
+import { AlertEvent, AuditState, FundingObservation, LaneState, LiquidityAction, OperatorCommand } from './records/operations.ts'
 import { RawQuote, SwapDemand } from './records/quote.ts'
 import { ExecuteTrade, TradeDecision, TradeResult } from './records/trade.ts'
 
@@ -100,6 +100,13 @@ export const topics = {
     key: ({ lane }) => String(lane),
     laneKey: byPair,
     retentionMs: 24 * HOUR_MS,
+    work: false,
+  }),
+  'ops.lane_state': topic(LaneState, {
+    event_type: 'lane_state',
+    key: ({ service, lane }) => `${service}/${lane}`,
+    laneKey: ({ service, lane }) => `${service}/${lane}`,
+    retentionMs: 168 * HOUR_MS,
     work: false,
   }),
   'ctl.operator_command': topic(OperatorCommand, {

@@ -3,7 +3,7 @@ import type { TopicName } from '#machines/contracts/topics.ts'
 import { ints, longs, texts, uuids } from '../arrays.ts'
 
 /**
- * Where each topic's records are kept, and the columns that its table takes out of the payload (migrations/0006_history.sql
+ * Where each topic's records are kept (those of `ops.lane_state` as the alerts that they raise), and the columns that its table takes out of the payload (migrations/0006_history.sql
  * generates them there; the integration test holds this table to that one).
  */
 export const historyTables = {
@@ -28,7 +28,7 @@ export const historyTables = {
   'ops.alert_event': { table: 'alert_events', columns: ['alert_id', 'pair'] },
   'ops.audit_state': { table: 'audit_states', columns: ['pair'] },
   'ctl.operator_command': { table: 'operator_commands', columns: ['order_id', 'service'] },
-} as const satisfies Record<TopicName, { table: string; columns: readonly string[] }>
+} as const satisfies Record<Exclude<TopicName, 'ops.lane_state'>, { table: string; columns: readonly string[] }>
 
 /** The parameters of `commit_history` after its first; none where there is nothing to write. Envelopes are parsed in PostgreSQL. */
 export const historyColumns = (rows: readonly HistoryRow[]): (Buffer | null)[] =>

@@ -74,7 +74,7 @@ const quoteIds = (records: readonly LoggedRecord[], topic: TopicName): Set<strin
   new Set(records.filter((record) => record.topic === topic).map((record) => String(envelopeOf(record).payload['quote_id'])))
 
 /** Every topic of which surface.md names a history table. */
-const KEPT = topicNames.filter((topic) => topic !== 'ops.audit_state' && topic !== 'ctl.operator_command')
+const KEPT = topicNames.filter((topic) => topic !== 'ops.audit_state' && topic !== 'ops.lane_state' && topic !== 'ctl.operator_command')
 
 /** Records of the topics that no table has. */
 export const missingInHistory = async ({ topics, query }: Deployment): Promise<string[]> => {

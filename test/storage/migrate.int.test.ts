@@ -48,7 +48,7 @@ describe('migrating', () => {
   })
 
   test('has a history table for every topic, with the columns that the table of topics says', async () => {
-    expect(Object.keys(historyTables).toSorted()).toEqual(topicNames.toSorted())
+    expect(Object.keys(historyTables).toSorted()).toEqual(topicNames.filter((topic) => topic !== 'ops.lane_state').toSorted())
     const generated = await database.admin(async (client) => {
       const { rows } = await client.query<{ table_name: string; columns: string[] }>(
         `SELECT table_name, array_agg(column_name::text ORDER BY ordinal_position) AS columns FROM information_schema.columns
@@ -69,7 +69,7 @@ describe('the days ahead', () => {
       )
       return rows
     })
-    expect(counts).toHaveLength(3 + topicNames.length)
+    expect(counts).toHaveLength(3 + Object.keys(historyTables).length)
     expect(counts.every(({ days }) => days === '9')).toBe(true)
   })
 

@@ -3,8 +3,8 @@ import { alertBoardMachine, BOARD } from '#machines/alert/board.ts'
 import { alertMachine } from '#machines/alert/machine.ts'
 import { PAIR } from '#machines/contracts/ids.ts'
 import type { Env } from './config.ts'
-import type { Judgement } from './judge.ts'
-import { judgeFunding, judgeInventory, judgePrice, judgeResult } from './judge.ts'
+import type { Judged, Judgement } from './judge.ts'
+import { judgeFunding, judgeInventory, judgeLane, judgePrice, judgeResult } from './judge.ts'
 
 /** Alerts are judged where records are routed; the actors hold only time. There are no effects. */
 export const definition = (env: Env): ServiceDefinition => ({
@@ -19,7 +19,8 @@ export const definition = (env: Env): ServiceDefinition => ({
     'ref.market_price': ({ payload }) => toAlert(judgePrice(payload, env)),
     'state.intent_inventory': ({ payload }) => toAlert(judgeInventory(payload, env)),
     'ops.liquidity_action': ({ payload }) => toAlert(judgeFunding(payload, env)),
-    'exec.trade_result': ({ payload }) => toAlert(judgeResult(payload, env)),
+    'ops.lane_state': ({ payload }) => toAlert(judgeLane(payload)),
+    'exec.trade_result': ({ payload }) => toAlerts(judgeResult(payload, env)),
   },
   effects: {},
   orders: {},
@@ -29,3 +30,8 @@ export const definition = (env: Env): ServiceDefinition => ({
 })
 
 const toAlert = (judged: Judgement): Routed | null => judged && { to: { kind: 'alert', key: judged.key }, event: { ...judged.event } }
+
+const toAlerts = ([first, ...rest]: readonly Judged[]): Routed | null => {
+  const routed = first ? toAlert(first) : null
+  return routed && { ...routed, also: rest.flatMap((judged) => toAlert(judged) ?? []) }
+}

@@ -1,9 +1,15 @@
+import type { Severity } from '#machines/alert/board.ts'
+import { isFinal } from '#machines/contracts/records/trade.ts'
 import type { PayloadOf } from '#machines/contracts/topics.ts'
 import type { Bad, Good } from '#machines/alert/machine.ts'
 import type { Env } from './config.ts'
 
 /** What a record says about a condition: which alert, and good or bad news of it. Null: nothing. */
-export type Judgement = { readonly key: string; readonly event: Good | Bad } | null
+export interface Judged {
+  readonly key: string
+  readonly event: Good | Bad
+}
+export type Judgement = Judged | null
 
 /** Kraken is what decisions lean on; CoinGecko standing in is worth a warning, nothing at all is critical. */
 export const judgePrice = (price: PayloadOf<'ref.market_price'>, env: Env): Judgement => {
@@ -83,7 +89,6 @@ export const judgeFunding = ({ action, handle_id, tx_hash, amount, note }: Paylo
 /** Refusals that an operator ordered or that are the auction's normal course are no failures. */
 const FAILURES: Readonly<Record<string, 'warning' | 'critical'>> = {
   REJECTED: 'warning',
-  UNCERTAIN: 'critical',
   VENUE_REJECTED: 'warning',
   TOO_LATE: 'warning',
   INVENTORY_INSUFFICIENT: 'warning',
@@ -92,15 +97,41 @@ const FAILURES: Readonly<Record<string, 'warning' | 'critical'>> = {
   BAD_COMMAND: 'critical',
 }
 
-export const judgeResult = ({ pair, result_code }: PayloadOf<'exec.trade_result'>, env: Env): Judgement => {
-  const key = `execution-failure:${pair}`
+/** What a lane says of itself: one alert a lane and condition, whatever else it finds of the same kind. */
+export const judgeLane = ({ service, lane, condition, holds, count, reason }: PayloadOf<'ops.lane_state'>): Judged => {
+  const key = `${LANE_ALERTS[condition].alert}:${service}/${lane}`
+  return holds
+    ? bad(key, count > 1 ? `${reason} (and ${count - 1} more)` : reason, LANE_ALERTS[condition].severity, null)
+    : good(key, reason)
+}
+
+const LANE_ALERTS = {
+  parked: { alert: 'event-parked', severity: 'warning' },
+  halted: { alert: 'lane-halted', severity: 'critical' },
+  overdue: { alert: 'outcome-overdue', severity: 'critical' },
+} as const
+
+/**
+ * An outcome that is not known has an alert of its own, which only the end of that command clears. Of other failures the same one
+ * again is the same alert, and any trade that settles clears it.
+ */
+export const judgeResult = ({ pair, command_id, result_code }: PayloadOf<'exec.trade_result'>, env: Env): readonly Judged[] => {
+  const uncertain = `execution-uncertain:${command_id}`
+  if (result_code === 'UNCERTAIN') return [bad(uncertain, 'nobody can say yet what became of it', 'critical', null)]
+  const failure = `execution-failure:${pair}`
   const severity = FAILURES[result_code]
-  // Without the command's id: the same failure again is the same alert.
-  if (severity)
-    return { key, event: { type: 'condition.bad', reason: result_code, for_ms: 0, quiet_ms: env.ALERT_EXECUTION_QUIET_MS, severity } }
-  if (result_code !== 'SETTLED') return null
-  return {
-    key,
-    event: { type: 'condition.good', reason: 'a trade settled', as_of_ms: 0, good_for_ms: null, reason_if_late: '', severity: 'info' },
-  }
+  return [
+    ...(severity ? [bad(failure, result_code, severity, env.ALERT_EXECUTION_QUIET_MS)] : []),
+    ...(result_code === 'SETTLED' ? [good(failure, 'a trade settled')] : []),
+    ...(isFinal(result_code) ? [good(uncertain, `it ended: ${result_code}`, true)] : []),
+  ]
+}
+
+const bad = (key: string, reason: string, severity: Severity, quiet_ms: number | null): Judged => {
+  return { key, event: { type: 'condition.bad', reason, for_ms: 0, quiet_ms, severity } }
+}
+
+const good = (key: string, reason: string, ends = false): Judged => {
+  const event = { type: 'condition.good', reason, as_of_ms: 0, good_for_ms: null, reason_if_late: '', severity: 'info' } as const
+  return { key, event: ends ? { ...event, ends } : event }
 }

@@ -12,7 +12,7 @@ const toRow = (_: unknown, { topic, partition, offset, source, incarnation, posi
   history: { topic, partition, offset, source_lane: source, incarnation, position, text },
 })
 
-/** The topics that have a history table; `ops.audit_state` is about the writing itself, and orders are rows of their own. */
+/** The topics that have a history table; `ops.audit_state` is about the writing itself, `ops.lane_state` ends in alerts, and orders are rows of their own. */
 export const definition = (effects: { learnLane: EffectKind }): ServiceDefinition => ({
   name: 'history-writer',
   lanes: 'keyed',

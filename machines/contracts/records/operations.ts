@@ -69,6 +69,20 @@ export const AuditState = z.looseObject({
 })
 export type AuditState = z.infer<typeof AuditState>
 
+/** ops.lane_state: something in a lane that a person has to look at, or that is over; written with the batch that brought it. */
+export const LaneState = z.looseObject({
+  service: z.string(),
+  lane: z.int(),
+  /** parked: an event failed and holds its actor. halted: an input lost data. overdue: an outcome is unknown after its deadline */
+  condition: z.enum(['parked', 'halted', 'overdue']),
+  holds: z.boolean(),
+  /** of how many when it was written; `reason` names the first */
+  count: z.int(),
+  since: z.iso.datetime().nullable(),
+  reason: z.string(),
+})
+export type LaneState = z.infer<typeof LaneState>
+
 /** ctl.operator_command: an order as a fact, after it was committed. */
 export const OperatorCommand = z.looseObject({
   order_id: z.string(),

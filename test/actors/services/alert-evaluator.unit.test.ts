@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { definition } from '#actors/services/alert-evaluator/actors.ts'
 import { Env } from '#actors/services/alert-evaluator/config.ts'
-import { judgeFunding, judgeInventory, judgePrice, judgeResult } from '#actors/services/alert-evaluator/judge.ts'
+import { judgeFunding, judgeInventory, judgeLane, judgePrice, judgeResult } from '#actors/services/alert-evaluator/judge.ts'
 import { runnable } from '#actors/runtime/xstate.ts'
 import type { PayloadOf } from '#machines/contracts/topics.ts'
 import { alertMachine } from '#machines/alert/machine.ts'
@@ -11,7 +11,7 @@ const env = Env.parse({ KAFKA_BROKERS: 'localhost:1', DATABASE_URL: 'postgres://
 const T = 1_800_000_000_000
 const price = (healthy: boolean, fair: boolean, confirmed_at_ms = T) =>
   ({ pair: 'BTC/EURe', kraken: { healthy, confirmed_at_ms }, fair: fair ? {} : null }) as unknown as PayloadOf<'ref.market_price'>
-const result = (result_code: string) => ({ pair: 'BTC/EURe', result_code }) as PayloadOf<'exec.trade_result'>
+const result = (result_code: string) => ({ pair: 'BTC/EURe', command_id: 'c-1', result_code }) as PayloadOf<'exec.trade_result'>
 const deposit = (action: string, tx_hash: string | null = 't1') =>
   ({ action, handle_id: 'h', tx_hash, amount: '5', note: null }) as PayloadOf<'ops.liquidity_action'>
 
@@ -46,10 +46,39 @@ describe('what a record says about a condition', () => {
   })
 
   it('a failed submission is bad, a settled one good, what was ordered or lost in the auction neither', () => {
-    expect(judgeResult(result('VENUE_REJECTED'), env)?.event).toMatchObject({ type: 'condition.bad', reason: 'VENUE_REJECTED' })
-    expect(judgeResult(result('UNCERTAIN'), env)?.event).toMatchObject({ severity: 'critical' })
-    expect(judgeResult(result('SETTLED'), env)?.event).toMatchObject({ type: 'condition.good' })
-    for (const code of ['DISARMED', 'EXPIRED_UNUSED', 'SUBMITTED', 'RECOVERED']) expect(judgeResult(result(code), env)).toBeNull()
+    expect(judgeResult(result('VENUE_REJECTED'), env)[0]).toMatchObject({
+      key: 'execution-failure:BTC/EURe',
+      event: { type: 'condition.bad', reason: 'VENUE_REJECTED', quiet_ms: 600_000 },
+    })
+    expect(judgeResult(result('SETTLED'), env)[0]).toMatchObject({ key: 'execution-failure:BTC/EURe', event: { type: 'condition.good' } })
+    for (const code of ['SUBMITTED', 'RECOVERED']) expect(judgeResult(result(code), env)).toEqual([])
+    for (const code of ['DISARMED', 'EXPIRED_UNUSED'])
+      expect(judgeResult(result(code), env).map(({ key }) => key)).toEqual(['execution-uncertain:c-1'])
+  })
+
+  it('an outcome that is not known is its own command’s alert, and ends with that command and no other', () => {
+    expect(judgeResult(result('UNCERTAIN'), env)).toMatchObject([
+      { key: 'execution-uncertain:c-1', event: { type: 'condition.bad', severity: 'critical', quiet_ms: null } },
+    ])
+    for (const code of ['SETTLED', 'EXPIRED_UNUSED', 'VENUE_REJECTED', 'TOO_LATE'])
+      expect(judgeResult(result(code), env).at(-1)).toMatchObject({
+        key: 'execution-uncertain:c-1',
+        event: { type: 'condition.good', ends: true },
+      })
+    const other = judgeResult({ ...result('SETTLED'), command_id: 'c-2' }, env)
+    expect(other.filter(({ key }) => key === 'execution-uncertain:c-1')).toEqual([])
+  })
+
+  it('a lane has one alert for each thing that somebody has to look at', () => {
+    const state = { service: 'trade-executor', lane: 2, count: 3, since: null, reason: 'command/c: it threw' }
+    const judged = (condition: 'parked' | 'halted' | 'overdue', holds: boolean) => judgeLane({ ...state, condition, holds })
+    expect(judged('parked', true)).toMatchObject({
+      key: 'event-parked:trade-executor/2',
+      event: { type: 'condition.bad', reason: 'command/c: it threw (and 2 more)', quiet_ms: null },
+    })
+    expect(judged('parked', false)).toMatchObject({ key: 'event-parked:trade-executor/2', event: { type: 'condition.good' } })
+    expect(judged('halted', true)).toMatchObject({ key: 'lane-halted:trade-executor/2', event: { severity: 'critical' } })
+    expect(judged('overdue', true)).toMatchObject({ key: 'outcome-overdue:trade-executor/2', event: { severity: 'critical' } })
   })
 })
 

@@ -9,7 +9,7 @@ const of = definition({ learnLane })
 
 describe('the history writer', () => {
   it('takes every topic but its own state and the orders', () => {
-    expect(topicNames.filter((topic) => !(topic in of.inputs))).toEqual(['ops.audit_state', 'ctl.operator_command'])
+    expect(topicNames.filter((topic) => !(topic in of.inputs))).toEqual(['ops.audit_state', 'ops.lane_state', 'ctl.operator_command'])
   })
 
   it('makes a row of a record: where it stood, who sent it, its text byte for byte', () => {
