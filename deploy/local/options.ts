@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
+import { KEEP_DAYS } from '#storage/days.ts'
 import { LocalStackFault } from './child.ts'
 
 export type Options = {
@@ -98,6 +99,13 @@ export const StartEnv = z
       .max(256)
       .default(4)
       .describe('partitions of every keyed topic; stored, and another value refuses to start'),
+    JOURNAL_KEEP_DAYS: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .max(3_650)
+      .default(KEEP_DAYS)
+      .describe('whole days before today of journal, outbox and dead letters that are kept; nothing unpublished or unresolved goes'),
     STRICT_AUDIT: z.stringbool().optional().describe('default: on when any venue is real'),
     NEAR_INTENTS_ACCOUNT_ID: words.optional().describe("default: the simulator's account"),
     NEAR_INTENTS_SIGNING_KEY: words.optional().describe("default: the simulator's; only the executor is given it"),

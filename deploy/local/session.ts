@@ -9,6 +9,8 @@ import { endEverything } from './child.ts'
 import { forgetData, runFile } from './data-dir.ts'
 import { startFleet } from './fleet.ts'
 import type { Fleet } from './fleet.ts'
+import { keepHouse } from './housekeeping.ts'
+import type { Housekeeping } from './housekeeping.ts'
 import { startInfrastructure } from './infrastructure.ts'
 import type { Infrastructure } from './infrastructure.ts'
 import { silentLog } from './kafka-client.ts'
@@ -65,6 +67,7 @@ type Running = {
   readonly follower: Follower
   readonly goal: Goal
   readonly run: ReturnType<typeof runFile>
+  readonly housekeeping: Housekeeping
 }
 
 const startAll = async ({ root, options, env, screen, onRunning }: SessionSpec): Promise<Running> => {
@@ -109,17 +112,22 @@ const startAll = async ({ root, options, env, screen, onRunning }: SessionSpec):
   run.write(readyEvent(fleet, infrastructure, env))
   screen.event(readyEvent(fleet, infrastructure, env), readyText(fleet, looks, arms, performance.now() - began))
   early.forEach(print)
+  const housekeeping = keepHouse(infrastructure.adminUrl, env.JOURNAL_KEEP_DAYS, screen)
   onRunning()
   goal.start()
-  return { infrastructure, fleet, follower, goal, run }
+  return { infrastructure, fleet, follower, goal, run, housekeeping }
 }
 
 /** Services first, the venues' verdict when those are silent, then what they stood on. @returns whether all of it was as it should be */
-const putAway = async ({ infrastructure, fleet, follower, goal, run }: Running, { screen }: SessionSpec): Promise<boolean> => {
+const putAway = async (
+  { infrastructure, fleet, follower, goal, run, housekeeping }: Running,
+  { screen }: SessionSpec,
+): Promise<boolean> => {
   const forced = await fleet.drain(infrastructure.brokers)
   if (forced.length > 0) screen.fault(`did not drain within 15 s and were ended: ${forced.join(', ')}`)
   const violations = await violationsOf(infrastructure, screen)
   await follower.stop().catch(() => undefined) // its broker may be the one that died
+  await housekeeping.stop()
   const summary = goal.summary(violations)
   screen.event(summary, summaryText(summary))
   await infrastructure.stop()

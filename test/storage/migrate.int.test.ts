@@ -106,6 +106,27 @@ describe('the days ahead', () => {
       ['journal_20200101', 'journal_20200102', 'outbox_20200101', 'parked_20200101', 'parked_20200102'].map((name) => `unrip.${name}`),
     )
   })
+
+  test('that a run cut short has left half detached, or detached and not dropped, go with the next', async () => {
+    await database.admin(async (client) => {
+      for (const day of ['20200103', '20200104'])
+        await client.query(
+          `CREATE TABLE unrip.journal_${day} PARTITION OF unrip.journal FOR VALUES FROM ('${day}') TO ('${Number(day) + 1}')`,
+        )
+      await client.query('ALTER TABLE unrip.journal DETACH PARTITION unrip.journal_20200104')
+      await database.admin(async (reader) => {
+        await reader.query('BEGIN; SELECT count(*) FROM unrip.journal')
+        await client.query('SET statement_timeout = 300')
+        await expect(client.query('ALTER TABLE unrip.journal DETACH PARTITION unrip.journal_20200103 CONCURRENTLY')).rejects.toMatchObject({
+          code: '57014',
+        })
+        await reader.query('ROLLBACK')
+      })
+    })
+    const drop = () => dropDays({ adminUrl: database.adminUrl, keepDays: 2, parents: ['unrip.journal'], log: silent })
+    expect((await drop()).toSorted()).toEqual(['unrip.journal_20200103', 'unrip.journal_20200104'])
+    expect(await drop()).toEqual([])
+  })
 })
 
 describe('sweeping', () => {
