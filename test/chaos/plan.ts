@@ -39,6 +39,9 @@ export const OTHER_KINDS = [
   'delay',
 ] as const satisfies readonly Other['kind'][]
 
+/** These commit all the time under load. */
+const COMMITTING: readonly ServiceName[] = ['strategy-engine', 'trade-executor', 'history-writer']
+
 /** What another death can fall into; the others are about one process. */
 const CROWDED: readonly Fault['kind'][] = [
   'cut in COMMIT',
@@ -53,12 +56,12 @@ const CROWDED: readonly Fault['kind'][] = [
 /** @returns `kills` times kill -9, alone or in the middle of something else, and `others` other faults among them */
 export const planOf = (seed: number, kills: number, others: number): Step[] => {
   const random = new Random(seed)
-  const [service, victim] = [bag(random, SERVICES), bag(random, SERVICES)]
+  const [service, victim, committing] = [bag(random, SERVICES), bag(random, SERVICES), bag(random, COMMITTING)]
   const kind = bag(random, OTHER_KINDS)
   const steps: Step[] = []
   for (let left = { kills, others }; left.kills + left.others > 0;) {
     const isKill = random.integer(1, left.kills + left.others) <= left.kills
-    const fault = isKill ? killOf(random, victim, left.kills) : otherOf(random, kind(), service)
+    const fault = isKill ? killOf(random, victim, left.kills) : otherOf(random, kind(), service, committing)
     const meanwhile =
       left.kills > 0 && CROWDED.includes(fault.kind) && random.chance(0.3) ? { service: victim(), afterMs: random.integer(0, 1_500) } : null
     steps.push({ fault, meanwhile, pauseMs: random.integer(0, 700) })
@@ -87,7 +90,7 @@ const killOf = (random: Random, victim: () => ServiceName, left: number): Kill =
   return { kind: 'kill', services: [...new Set([first, second])], beside: false }
 }
 
-const otherOf = (random: Random, kind: Other['kind'], service: () => ServiceName): Other => {
+const otherOf = (random: Random, kind: Other['kind'], service: () => ServiceName, committing: () => ServiceName): Other => {
   const side = random.pick('database', 'broker')
   switch (kind) {
     case 'stop and go on':
@@ -99,7 +102,7 @@ const otherOf = (random: Random, kind: Other['kind'], service: () => ServiceName
     case 'database restart':
       return { kind, signal: random.pick('SIGQUIT', 'SIGKILL') }
     case 'cut in COMMIT':
-      return { kind, service: service(), moment: random.pick('before', 'after', 'answer'), times: random.integer(1, 3) }
+      return { kind, service: committing(), moment: random.pick('before', 'after', 'answer'), times: random.integer(1, 3) }
     case 'disk full':
       return { kind, forMs: random.integer(1_000, 3_000), log: random.chance(0.5) }
     case 'stall':

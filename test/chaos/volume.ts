@@ -10,6 +10,7 @@ export interface Volume {
 }
 
 const SIZE_BYTES = 4 * 1024 ** 3
+const TRIES = 20
 
 /** Mounts one at `dir`. It takes memory only for what is in it. @returns why not, where it cannot be */
 export const mountVolume = (dir: string): Volume | string => {
@@ -24,8 +25,15 @@ export const mountVolume = (dir: string): Volume | string => {
   }
   return {
     fill: () => {
-      const { blocks, bfree, bsize } = statfsSync(dir)
-      resize((blocks - bfree) * bsize)
+      for (let tries = 1; ; tries++) {
+        const { blocks, bfree, bsize } = statfsSync(dir)
+        try {
+          return resize((blocks - bfree) * bsize)
+        } catch (error) {
+          // Something was written in between, and it would be too small for what it holds.
+          if (tries === TRIES) throw error
+        }
+      }
     },
     makeSpace: () => resize(SIZE_BYTES),
     // Lazily: a process that is on its way out may still have a file open.
