@@ -15,6 +15,8 @@ export interface Spread {
 export interface Report {
   readonly seed: number
   readonly seconds: number
+  /** fewer are done than were planned where it was interrupted, or something was stuck */
+  readonly steps: { readonly done: number; readonly planned: number }
   /** kill -9, those in the middle of other faults included */
   readonly kills: number
   /** by kind, done and skipped; the longest time until everything was whole again, ms */
@@ -28,17 +30,18 @@ export interface Report {
   /** what a process used of a CPU from its start to its first turn */
   readonly startCpu: Spread | null
   /** other work on the machine makes every time longer than it is */
-  readonly load: { readonly average: number; readonly cores: number }
+  readonly load: { readonly average: number; readonly cores: number; readonly perCore: number }
 }
 
 export const reportOf = (run: {
   seed: number
+  steps: number
   seconds: number
   ran: readonly Ran[]
   verdict: Verdict | null
   faults: readonly string[]
 }): Report => {
-  const { seed, seconds, ran, verdict, faults } = run
+  const { seed, steps, seconds, ran, verdict, faults } = run
   const takeovers = ran.flatMap((one) => one.takeovers)
   const by = (who: Takeover['by']) => {
     const own = takeovers.filter((one) => one.by === who)
@@ -47,6 +50,7 @@ export const reportOf = (run: {
   return {
     seed,
     seconds: Math.round(seconds),
+    steps: { done: ran.length, planned: steps },
     kills: ran.reduce((sum, one) => sum + killsIn(one), 0),
     faults: Object.fromEntries(
       [...Map.groupBy(ran, ({ step }) => step.fault.kind)].map(([kind, list]) => [
@@ -63,8 +67,14 @@ export const reportOf = (run: {
     stuck: [...ran.flatMap((one) => one.stuck), ...(verdict?.stuck ?? []), ...faults],
     takeover: { 'itself anew': by('itself anew'), 'another process': by('another process') },
     startCpu: spread(takeovers.map(({ cpuMs }) => cpuMs)),
-    load: { average: Math.round((loadavg()[0] ?? 0) * 10) / 10, cores: availableParallelism() },
+    load: loadNow(),
   }
+}
+
+/** `perCore` is how much longer everything takes that waits its turn: at least 1. */
+const loadNow = (): Report['load'] => {
+  const [average, cores] = [Math.round((loadavg()[0] ?? 0) * 10) / 10, availableParallelism()]
+  return { average, cores, perCore: Math.max(1, average / cores) }
 }
 
 const killsIn = ({ step: { fault, meanwhile }, outcome }: Ran): number =>
@@ -83,7 +93,7 @@ export const isClean = ({ verdict, stuck }: Report): boolean =>
 const SHOWN = 20
 
 export const reportText = (report: Report): string => {
-  const { seed, seconds, kills, faults, skipped, verdict, stuck, takeover, startCpu, load } = report
+  const { seed, seconds, steps, kills, faults, skipped, verdict, stuck, takeover, startCpu, load } = report
   const kinds = Object.entries(faults).map(([kind, { done, skipped: not, wholeAfterMaxMs }]) => [
     kind,
     `${done}`,
@@ -102,7 +112,7 @@ export const reportText = (report: Report): string => {
     table([['fault', 'done', 'skipped', 'whole again after, at most'], ...kinds]),
     '',
     ...skipped.map((line) => `skipped: ${line}`),
-    `${kills} kills in ${seconds} s from seed ${seed}`,
+    `${steps.done} of ${steps.planned} steps from seed ${seed}, ${kills} kills, ${seconds} s`,
     ...Object.entries(takeover).flatMap(([who, { taken, turn }]) =>
       taken === null ? [] : [`takeover by ${who}: lane taken ${words(taken)}; first turn ${words(turn)}`],
     ),

@@ -25,7 +25,7 @@ const took = (turnMs: number | null, by: Takeover['by'] = 'itself anew'): Takeov
 })
 const kill: Fault = { kind: 'kill', services: ['trade-executor'], beside: false }
 const full: Fault = { kind: 'disk full', forMs: 1_000, log: false }
-const base = { seed: 1, seconds: 1, faults: [] }
+const base = { seed: 1, steps: 3, seconds: 1, faults: [] }
 
 test('kills are counted wherever they fell, a skipped fault is never a done one', () => {
   const inTheMiddle = ran(full, { step: { fault: full, pauseMs: 0, meanwhile: { service: 'history-writer', afterMs: 0 } } })

@@ -18,22 +18,21 @@ const main = async (options: ChaosOptions): Promise<number> => {
   const interrupts = listen()
   const began = performance.now()
   tell(`${plan.length} steps from seed ${options.seed}; starting the system ...`)
-  const stage = await Promise.race([openStage(`chaos-${options.seed}`), interrupts.second])
+  const stage = await openStage(`chaos-${options.seed}`)
   const ran: Ran[] = []
   const note = (one: Ran): void => {
     ran.push(one)
     tell(progressText(one, ran.length, plan.length, wordsOf(one.step.fault)))
   }
-  if (stage !== undefined) await Promise.race([runPlan(stage, plan, interrupts.seen, note), interrupts.second])
-  if (stage !== undefined && !interrupts.seenTwice()) tell('letting everything come to its end ...')
-  const looked = stage === undefined ? undefined : await Promise.race([judge(stage.deployment), interrupts.second])
-  const run = { seed: options.seed, seconds: (performance.now() - began) / 1_000, ran, verdict: looked ?? null }
-  const isSound = isClean(reportOf({ ...run, faults: [] }))
-  const faults = (await stage?.close(!isSound)) ?? []
+  await Promise.race([runPlan(stage, plan, interrupts.seen, note), interrupts.second])
+  if (!interrupts.seenTwice()) tell('letting everything come to its end ...')
+  const verdict = (await Promise.race([judge(stage.deployment), interrupts.second])) ?? null
+  const run = { seed: options.seed, steps: plan.length, seconds: (performance.now() - began) / 1_000, ran, verdict }
+  const faults = await stage.close(!isClean(reportOf({ ...run, faults: [] })))
   await endEverything()
   const report = reportOf({ ...run, faults })
   tell(reportText(report))
-  if (stage !== undefined && !isClean(report)) tell(`the services' logs are kept in ${stage.logDir}`)
+  if (!isClean(report)) tell(`the services' logs are kept in ${stage.logDir}`)
   if (options.json) process.stdout.write(`${JSON.stringify(report)}\n`)
   return interrupts.seenTwice() ? 130 : isClean(report) ? 0 : 1
 }
