@@ -38,7 +38,8 @@ interface BenchHostOptions {
   readonly definition: ServiceDefinition
   readonly bus?: MessageBus
   readonly meter?: Meter
-  readonly cacheBytes?: number
+  readonly cacheBytes?: number | undefined
+  readonly timerWindow?: number | undefined
   /** looks at what passes */
   readonly around?: (store: LaneStore) => LaneStore
 }
@@ -58,6 +59,7 @@ export const startHost = async ({
   bus = noBus,
   meter = uncounted,
   cacheBytes,
+  timerWindow,
   around,
 }: BenchHostOptions): Promise<BenchHost> => {
   const began = performance.now()
@@ -78,6 +80,7 @@ export const startHost = async ({
       throw error
     },
     ...(cacheBytes === undefined ? {} : { cacheBytes }),
+    ...(timerWindow === undefined ? {} : { timerWindow }),
   })
   await host.start()
   while (host.lanes().length === 0) await moment()

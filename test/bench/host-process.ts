@@ -6,7 +6,7 @@ import { dueOf, KIND, waiterKey, waiterService } from './waiters.ts'
 import type { Waiters } from './waiters.ts'
 
 export type HostCommand =
-  | { readonly do: 'start'; readonly url: string; readonly cacheBytes: number }
+  | { readonly do: 'start'; readonly url: string; readonly cacheBytes: number; readonly timerWindow?: number }
   /** one event for each of so many waiters, `inFlight` at a time */
   | { readonly do: 'poke'; readonly waiters: Waiters; readonly from: number; readonly to: number; readonly inFlight: number }
   /** `late`: with all of `HostReport.late` */
@@ -86,7 +86,7 @@ const obey = async (command: HostCommand): Promise<void> => {
     return process.disconnect?.()
   }
   if (command.do === 'start') {
-    running = await startHost({ url: command.url, definition: waiterService, cacheBytes: command.cacheBytes, around: watched })
+    running = await startHost({ ...command, definition: waiterService, around: watched })
     upMs = performance.now()
   }
   if (command.do === 'poke' && running) await poke(running, command)

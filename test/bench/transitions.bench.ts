@@ -1,7 +1,7 @@
 /**
  * `npm run bench -- transitions`: durable transitions a second, against a naive form, a floor, DBOS and Restate. W1 is five events an
- * actor and a context of about 400 bytes. One machine, one run, rounds interleaved; each makes an event durable before it acknowledges it. BENCH_ACTORS for ours and the floor, BENCH_PEER_ACTORS for DBOS and Restate,
- * BENCH_ROUNDS; BENCH_ONLY=ours,naive for some of them.
+ * actor and a context of about 400 bytes. One machine, one run, rounds interleaved; each makes an event durable before it acknowledges
+ * it. BENCH_ACTORS for ours and the floor, BENCH_PEER_ACTORS for DBOS and Restate, BENCH_ROUNDS; BENCH_ONLY=ours,naive for some of them.
  */
 import { floor, naive } from './baselines.ts'
 import { loadNow, progress, say, withDatabase } from './bench-database.ts'
