@@ -18,6 +18,8 @@ export interface HostReport {
   readonly readyMs: number
   readonly upMs: number
   readonly fired: number
+  /** wall clock, when the first timer's turn was committed here */
+  readonly firstTurnMs: number | null
   /** from due to committed, of every timer that has fired so far, ms; empty where it was not asked for */
   readonly late: readonly number[]
   readonly residentBytes: number
@@ -30,13 +32,18 @@ export interface HostReport {
 }
 
 const late: number[] = []
+let firstTurnMs: number | null = null
 
 const watched = (store: LaneStore): LaneStore => ({
   ...store,
   commit: async (service, batch) => {
     const answer = await store.commit(service, batch)
     const now = Date.now()
-    for (const { kind, key } of batch.timersOff) if (kind === KIND) late.push(now - dueOf(key))
+    for (const { kind, key } of batch.timersOff) {
+      if (kind !== KIND) continue
+      late.push(now - dueOf(key))
+      firstTurnMs ??= now
+    }
     return answer
   },
 })
@@ -70,6 +77,7 @@ const report = (withLate: boolean): HostReport => {
     readyMs: running.readyMs,
     upMs,
     fired: late.length,
+    firstTurnMs,
     late: withLate ? late : [],
     residentBytes: process.memoryUsage().rss,
     heapBytes: liveBytes(),
