@@ -18,6 +18,8 @@ export class Inputs {
   readonly #wakeUp: () => void
   readonly #workTopics: readonly TopicName[]
   #heldForWater = false
+  /** topic → where it goes on once the water has fallen; absent: where it was held */
+  readonly #goesOnAt = new Map<string, number | undefined>()
   /** a halt, or the end of one, that no batch has stored yet */
   unstoredHalt: boolean
 
@@ -53,7 +55,14 @@ export class Inputs {
   fell(): void {
     if (!this.#heldForWater || !this.#mailbox.low) return
     this.#heldForWater = false
-    for (const topic of this.#now.memory.inputs.keys()) if (!this.isHeld(topic)) this.#options.reader.resume(this.#lane, topic)
+    for (const topic of this.#now.memory.inputs.keys()) if (!this.isHeld(topic)) this.#resume(topic, this.#goesOnAt.get(topic))
+    this.#goesOnAt.clear()
+  }
+
+  /** Nothing flows while too much waits, whatever lets it flow: it would not be held a second time. */
+  #resume(topic: string, from: number | undefined): void {
+    if (this.#heldForWater) this.#goesOnAt.set(topic, from)
+    else this.#options.reader.resume(this.#lane, topic, from)
   }
 
   get paused(): boolean {
@@ -66,7 +75,7 @@ export class Inputs {
       if (this.paused) {
         this.#options.reader.hold(this.#lane, topic)
         this.#mailbox.dropRecords(topic)
-      } else if (!this.isHeld(topic)) this.#options.reader.resume(this.#lane, topic, this.#now.memory.inputs.get(topic)?.next)
+      } else if (!this.isHeld(topic)) this.#resume(topic, this.#now.memory.inputs.get(topic)?.next)
     }
   }
 
@@ -111,7 +120,7 @@ export class Inputs {
     draft.halted = null
     // All of them: a second input may have met its own gap while the lane was halted for the first, and will meet it again.
     for (const [topic, { next: from }] of this.#now.memory.inputs) {
-      if (!this.isHeld(topic)) this.#options.reader.resume(this.#lane, topic, from)
+      if (!this.isHeld(topic)) this.#resume(topic, from)
     }
     return { outcome: 'taken', detail: `${halted.topic} goes on at ${next}` }
   }

@@ -102,6 +102,34 @@ describe('pause', () => {
   })
 })
 
+describe('what lets an input flow again', () => {
+  it('lets nothing in while too much waits, and what was dropped meanwhile comes once, in order', async () => {
+    const { rig, running } = await begun()
+    rig.fate = 'not written'
+    // More unpublished than may wait: nothing else is taken.
+    for (let n = 0; n < 40; n++) rig.put('big', { type: 'say', bytes: 250_000 })
+    await rig.pass(500)
+    for (let n = 0; n < 40; n++) {
+      rig.put('a', { type: 'pass', n, text: 'x'.repeat(250_000) }, { topic: 'exec.trade_result' })
+      await rig.pass(5)
+    }
+    for (let n = 0; n < 40; n++) rig.put('b', { type: 'pass', n })
+    const full = onlyLane(running).mailbox
+    expect(full).toBeLessThan(40)
+    for (const order of ['pause', 'resume', 'pause', 'resume']) {
+      await give(rig, running, order)
+      expect(onlyLane(running).mailbox, order).toBe(full)
+    }
+    rig.fate = 'written'
+    await rig.pass(5_000)
+    const inOrder = Array.from({ length: 40 }, (_, n) => n)
+    for (const of of ['a', 'b']) {
+      const taken = rig.lane.journal.filter(({ key }) => key === of)
+      expect(taken.map(({ event }) => (JSON.parse(Buffer.from(event).toString()) as { n: number }).n)).toEqual(inOrder)
+    }
+  })
+})
+
 describe('the gate', () => {
   const armed = async (options: Parameters<Rig['start']>[0] = {}) => {
     const all = await begun(true, options)
