@@ -89,7 +89,7 @@ export class Taking {
             this.#now.turns.parkWithoutActor(draft, withSource(origin, stamped), record.value ?? EMPTY_BYTES, received.why, 'unreadable'),
         }
       case 'event': {
-        const { to, event, history, also = [] } = received.routed
+        const { to, event, history, also } = received.routed
         const poison = this.#now.poison?.item === item ? this.#now.poison.why : null
         if (history && poison) {
           // It is the row that storage will not take: no fault of the actor's, whose later rows go on.
@@ -98,11 +98,13 @@ export class Taking {
           return { to: null, run: async () => this.#now.turns.parkWithoutActor(draft, withSource(origin, stamped), value, why, 'storage') }
         }
         if (history) draft.history.push(history)
+        const first = (): Promise<void> | undefined => this.#deliver(draft, item, to, event, received.cause, origin, record.timestampMs)
+        if (!also) return { to, run: first }
         return {
           to,
           run: async () => {
-            for (const each of [{ to, event }, ...also])
-              await this.#deliver(draft, item, each.to, each.event, received.cause, origin, record.timestampMs)
+            await first()
+            for (const each of also) await this.#deliver(draft, item, each.to, each.event, received.cause, origin, record.timestampMs)
           },
         }
       }

@@ -33,5 +33,5 @@ const toAlert = (judged: Judgement): Routed | null => judged && { to: { kind: 'a
 
 const toAlerts = ([first, ...rest]: readonly Judged[]): Routed | null => {
   const routed = first ? toAlert(first) : null
-  return routed && { ...routed, also: rest.flatMap((judged) => toAlert(judged) ?? []) }
+  return routed && (rest.length === 0 ? routed : { ...routed, also: rest.flatMap((judged) => toAlert(judged) ?? []) })
 }

@@ -167,62 +167,70 @@ describe('a parked event', () => {
     expect(rig.value('worker', 'w')).toBe('idle')
   })
 
-  it('is let go once, wherever its owner dies: the next one takes what is left, in order, and each event once', async () => {
-    for (let at = 0; at < 120; at += 3) {
-      const { rig, running, of } = await begun()
-      of.broken = true
-      rig.put('a', { type: 'mind' })
-      for (let n = 0; n < 4; n++) rig.put('a', { type: 'note' })
-      await rig.pass(50)
-      of.broken = false
-      void running.host.submit({ order: 'replay-dead-letters', by: 'ada', reason: 'test', arguments: { all: true } }, 1_000)
-      for (let step = 0; step < at; step++) await rig.time.step(rig.time.nowMs + 50)
+  it(
+    'is let go once, wherever its owner dies: the next one takes what is left, in order, and each event once',
+    { timeout: 30_000 },
+    async () => {
+      for (let at = 0; at < 120; at += 3) {
+        const { rig, running, of } = await begun()
+        of.broken = true
+        rig.put('a', { type: 'mind' })
+        for (let n = 0; n < 4; n++) rig.put('a', { type: 'note' })
+        await rig.pass(50)
+        of.broken = false
+        void running.host.submit({ order: 'replay-dead-letters', by: 'ada', reason: 'test', arguments: { all: true } }, 1_000)
+        for (let step = 0; step < at; step++) await rig.time.step(rig.time.nowMs + 50)
+        running.process.kill()
+        running.link.crash()
+        await rig.pass(2_500)
+        await rig.store.insertOrder('worker', {
+          by: 'eve',
+          reason: 'in case it was lost',
+          body: { order: 'replay-dead-letters', all: true },
+          expiresInMs: null,
+        })
+        const second = await rig.start()
+        rig.put('a', { type: 'say' })
+        await rig.pass(500)
+        expect(rig.seen('a'), `after ${at} steps`).toEqual(['mind', 'note', 'note', 'note', 'note', 'say'])
+        expect(onlyLane(second).parked_actors).toBe(0)
+      }
+    },
+  )
+
+  it(
+    'of ten thousand that wait lets other work through, and is done with after a takeover in the middle',
+    { timeout: 30_000 },
+    async () => {
+      const rig = new Rig(workerService(outside()))
+      const slow = (own: LaneStore): LaneStore => ({
+        ...own,
+        commit: (...batch) => new Promise<void>((resolve) => rig.time.after(1, 'commit', resolve)).then(() => own.commit(...batch)),
+      })
+      const running = await rig.start({ store: slow })
+      rig.put('a', { type: 'throw' })
+      for (let n = 0; n < 10_000; n++) rig.put('a', { type: 'pass', n })
+      await rig.pass(100)
+      expect(shown(running)).toMatchObject({ held: 1, waiting: 10_000 })
+      void running.host.submit({ order: 'drop-dead-letters', by: 'ada', reason: 'test', arguments: { all: true } }, 1_000)
+      while (shown(running).waiting > 8_000) await rig.time.step(rig.time.nowMs + 100)
+      rig.put('b', { type: 'note' })
+      await rig.pass(5)
+      expect(rig.seen('b')).toEqual(['note'])
+      expect(shown(running).waiting).toBeGreaterThan(0)
       running.process.kill()
       running.link.crash()
       await rig.pass(2_500)
-      await rig.store.insertOrder('worker', {
-        by: 'eve',
-        reason: 'in case it was lost',
-        body: { order: 'replay-dead-letters', all: true },
-        expiresInMs: null,
-      })
       const second = await rig.start()
-      rig.put('a', { type: 'say' })
-      await rig.pass(500)
-      expect(rig.seen('a'), `after ${at} steps`).toEqual(['mind', 'note', 'note', 'note', 'note', 'say'])
-      expect(onlyLane(second).parked_actors).toBe(0)
-    }
-  })
-
-  it('of ten thousand that wait lets other work through, and is done with after a takeover in the middle', async () => {
-    const rig = new Rig(workerService(outside()))
-    const slow = (own: LaneStore): LaneStore => ({
-      ...own,
-      commit: (...batch) => new Promise<void>((resolve) => rig.time.after(1, 'commit', resolve)).then(() => own.commit(...batch)),
-    })
-    const running = await rig.start({ store: slow })
-    rig.put('a', { type: 'throw' })
-    for (let n = 0; n < 10_000; n++) rig.put('a', { type: 'pass', n })
-    await rig.pass(100)
-    expect(shown(running)).toMatchObject({ held: 1, waiting: 10_000 })
-    void running.host.submit({ order: 'drop-dead-letters', by: 'ada', reason: 'test', arguments: { all: true } }, 1_000)
-    while (shown(running).waiting > 8_000) await rig.time.step(rig.time.nowMs + 100)
-    rig.put('b', { type: 'note' })
-    await rig.pass(5)
-    expect(rig.seen('b')).toEqual(['note'])
-    expect(shown(running).waiting).toBeGreaterThan(0)
-    running.process.kill()
-    running.link.crash()
-    await rig.pass(2_500)
-    const second = await rig.start()
-    for (let n = 10_000; n < 10_100; n++) rig.put('a', { type: 'pass', n })
-    await rig.pass(2_000)
-    expect(shown(second)).toMatchObject({ held: 0, waiting: 0 })
-    const order = rig.lane.journal
-      .filter(({ key, outcome }) => key === 'a' && (outcome === 't' || outcome === 'i'))
-      .map(({ event }) => (JSON.parse(Buffer.from(event).toString()) as { n: number }).n)
-    expect(order).toEqual(Array.from({ length: 10_100 }, (_, n) => n))
-  })
+      for (let n = 10_000; n < 10_100; n++) rig.put('a', { type: 'pass', n })
+      await rig.pass(2_000)
+      expect(shown(second)).toMatchObject({ held: 0, waiting: 0 })
+      const order = rig.lane.journal
+        .filter(({ key, outcome }) => key === 'a' && (outcome === 't' || outcome === 'i'))
+        .map(({ event }) => (JSON.parse(Buffer.from(event).toString()) as { n: number }).n)
+      expect(order).toEqual(Array.from({ length: 10_100 }, (_, n) => n))
+    },
+  )
 
   it('whose outcome storage refuses is parked again, and its neighbours go on', async () => {
     const { rig, running } = await begun()
