@@ -1,13 +1,24 @@
 import { hash } from 'node:crypto'
+import type { AnyStateMachine } from 'xstate'
 import type { Structures } from './ports.ts'
-import type { ServiceDefinition } from './service.ts'
+import type { ActorKind, ServiceDefinition } from './service.ts'
 import type { Found } from './snapshots.ts'
 import { runnable } from './xstate.ts'
 import type { Machine, Output } from './xstate.ts'
 
 /** The machines of a service by kind of actor, ready to run. @throws {UnknownAction | Error} as of `runnable` */
 export const machinesOf = ({ kinds }: Pick<ServiceDefinition, 'kinds'>): ReadonlyMap<string, Machine> =>
-  new Map(Object.entries(kinds).map(([kind, { machine, version, migrations }]) => [kind, runnable(machine, version, migrations)]))
+  new Map(Object.entries(kinds).map(([kind, { machine, version, migrations }]) => [kind, loaded({ machine, version, migrations })]))
+
+/** Loading one costs as much as hundreds of turns, and it learns from each: whoever runs it in this process runs the same. */
+const loaded = ({ machine, version, migrations }: Omit<ActorKind, 'input' | 'afterEnd'>): Machine => {
+  const known = LOADED.get(machine)
+  if (known && known.version === version && known.migrations === migrations) return known.runs
+  const runs = runnable(machine, version, migrations)
+  LOADED.set(machine, { version, migrations, runs })
+  return runs
+}
+const LOADED = new WeakMap<AnyStateMachine, Pick<ActorKind, 'version' | 'migrations'> & { readonly runs: Machine }>()
 
 /** Versions and structures of all machines of a service: what a batch was computed with. */
 export const codeHashOf = (machines: ReadonlyMap<string, Machine>): Uint8Array =>
