@@ -184,7 +184,10 @@ export class Watcher {
     const lanes = this.#cast.parts.flatMap(({ service }) =>
       this.#rows(service).flatMap((row, number) => this.#open(service, row, number).map((open) => `${service}/${number} ${open}`)),
     )
-    return [...draining.map(({ name }) => `${name} was drained and has not ended`), ...lanes]
+    const notBegun = this.#cast.parts
+      .filter(({ service }) => this.#rows(service).length === 0)
+      .map(({ service }) => `${service} has not begun`)
+    return [...notBegun, ...draining.map(({ name }) => `${name} was drained and has not ended`), ...lanes]
   }
 
   #open(service: string, row: StoredLane, number: number): string[] {
@@ -238,7 +241,8 @@ export class Watcher {
   #rows(service: string): StoredLane[] {
     const { store, lanes } = this.#stage
     const count = this.#cast.parts.find((part) => part.service === service)?.lanes === 'single' ? 1 : lanes
-    return Array.from({ length: count }, (_, lane) => store.lane(service, lane))
+    // A world can be over before each of its services has begun.
+    return store.services().includes(service) ? Array.from({ length: count }, (_, lane) => store.lane(service, lane)) : []
   }
 
   /** How far each lane has read its inputs. */

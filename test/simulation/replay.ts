@@ -1,9 +1,7 @@
-import { hash } from 'node:crypto'
-import type { AnyStateMachine } from 'xstate'
 import type { Batch } from '#actors/runtime/ports.ts'
 import type { ServiceDefinition } from '#actors/runtime/service.ts'
 import type { Machine, MachineState, Output } from '#actors/runtime/xstate.ts'
-import { runnable } from '#actors/runtime/xstate.ts'
+import { machinesOf, outputHashOf } from '#actors/runtime/machines.ts'
 import type { StoredLane } from '../twins/store-lane.ts'
 
 interface Played {
@@ -22,7 +20,7 @@ export class Replay {
 
   constructor(definition: ServiceDefinition) {
     this.#definition = definition
-    this.#machines = new Map(Object.entries(definition.kinds).map(([kind, { machine, version }]) => [kind, loaded(machine, version)]))
+    this.#machines = machinesOf(definition)
   }
 
   /** The lane stands where it once stood: what was played since is forgotten. */
@@ -49,7 +47,7 @@ export class Replay {
       const address = `${row.kind}\n${row.key}`
       const outputs: Output[] = []
       let before = this.#actors.get(address)
-      if (row.base && (!before || text(row.base) !== text(machine.store(before.state, before.sequence)))) wrong.push(`${at}: another base`)
+      if (row.base && (!before || !isSame(row.base, machine.store(before.state, before.sequence)))) wrong.push(`${at}: another base`)
       if (!before) {
         const begun = machine.begin(this.#definition.kinds[row.kind]!.input(row.key))
         outputs.push(...begun.outputs)
@@ -59,29 +57,20 @@ export class Replay {
       if (event.attached) Object.assign(event, { attached: attached[event.attached.$attached] })
       const turned = machine.turn(before.state, event)
       outputs.push(...turned.outputs)
-      const played = outputs.length === 0 ? '' : hash('sha256', JSON.stringify(outputs), 'hex')
-      if (played !== Buffer.from(row.outputHash).toString('hex')) wrong.push(`${at} ${event.type}: other outputs`)
+      if (!isSame(outputHashOf(outputs), row.outputHash)) wrong.push(`${at} ${event.type}: other outputs`)
       if (row.sequence !== before.sequence + 1) wrong.push(`${at}: sequence ${row.sequence} after ${before.sequence}`)
       this.#actors.set(address, { state: turned.state, sequence: row.sequence })
     }
     for (const { kind, key, body } of batch.actors) {
       const played = this.#actors.get(`${kind}\n${key}`)
       const machine = this.#machines.get(kind)
-      const again = played && machine ? text(machine.store(played.state, played.sequence)) : null
-      if (again !== text(body)) wrong.push(`${this.#definition.name} ${kind}/${key}: stored ${text(body)}, played ${again}`)
+      const again = played && machine ? machine.store(played.state, played.sequence) : NOTHING
+      if (!isSame(again, body)) wrong.push(`${this.#definition.name} ${kind}/${key}: stored ${text(body)}, played ${text(again)}`)
     }
     return wrong
   }
 }
 
-/** Loading a machine costs as much as hundreds of turns. */
-const machines = new WeakMap<AnyStateMachine, Machine>()
-const loaded = (machine: AnyStateMachine, version: number): Machine => {
-  const known = machines.get(machine)
-  if (known) return known
-  const made = runnable(machine, version)
-  machines.set(machine, made)
-  return made
-}
-
+const NOTHING = new Uint8Array(0)
+const isSame = (one: Uint8Array, other: Uint8Array): boolean => Buffer.compare(one, other) === 0
 const text = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()

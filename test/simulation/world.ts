@@ -191,6 +191,11 @@ class World {
     }
   }
 
+  #crashSomebody(): void {
+    const living = this.#processes.filter(({ live }) => live)
+    if (living.length > 0) this.#crash(this.#random.pick(living))
+  }
+
   #crash(process: SimProcess): void {
     this.#time.note(`crash ${process.name}`)
     this.#count('crashes')
@@ -312,10 +317,11 @@ class World {
     )
   }
 
-  /** It ends by itself. A database that has forgotten it is the only reason there may be. */
-  #broken(process: SimProcess, error: Error): void {
-    if (this.#failsOver && error.message.includes('is not registered')) this.#end(process)
-    else this.#watcher.violated(`${process.name} is broken: ${error.message}`)
+  /** It ends by itself. That the database has forgotten it, or an order that it took, is the only reason there may be. */
+  #broken(process: SimProcess, { message }: Error): void {
+    const isForgotten = message.includes('is not registered') || message.includes('which the lane does not have')
+    if (this.#failsOver && isForgotten) this.#end(process)
+    else this.#watcher.violated(`${process.name} is broken: ${message}`)
   }
 
   #end(process: SimProcess): void {
@@ -341,9 +347,8 @@ class World {
   async #pass(ms: number): Promise<void> {
     const until = this.#time.nowMs + ms
     while (this.#watcher.violations.length === 0 && (await this.#time.step(until))) {
-      const living = this.#processes.filter(({ live }) => live)
       // Between any two steps.
-      if (!this.#calm && living.length > 0 && this.#random.chance(1 / 1_500)) this.#crash(this.#random.pick(living))
+      if (!this.#calm && this.#random.chance(1 / 1_500)) this.#crashSomebody()
     }
   }
 
@@ -357,7 +362,7 @@ class World {
       process.skewMs = 0
       process.goOn()
     }
-    await this.#pass(6_000)
+    await this.#pass(2_500)
     const until = this.#time.nowMs + QUIET_WITHIN_MS
     for (const { service } of this.#cast.parts) {
       // Who takes orders may just be on its way out, and its successor on its way in.

@@ -33,6 +33,8 @@ export interface MemoryStore extends LaneStore {
   onStep: OnStep | null
   /** Another store over the same database. */
   connect(): LaneStore
+  /** Those that have lanes. */
+  services(): string[]
   /** What is stored of a lane; for looking, not for changing. */
   lane(service: string, lane: number): StoredLane
   history(): HistoryRow[]
@@ -291,6 +293,7 @@ export const memoryStore = (options: { clock: Clock; lanes?: number; remembersMs
       }
     },
 
+    services: () => [...db.lanes.keys()],
     lane: laneOf,
     history: () => [...db.history.values()],
     restart: () => void (startedAtMs = clock.wallMs()),

@@ -28,6 +28,7 @@ const HISTORY = [
   'cmd.execute_trade',
   'exec.trade_result',
   'ops.alert_event',
+  'ops.lane_state',
 ] as const
 
 interface Parsed<C> {
