@@ -170,6 +170,8 @@ export class Lane {
       }
       await this.#idle()
       await this.#outbox.drained()
+      // Else its successor would publish again what Kafka has.
+      this.#positionDue = this.#outbox.published > this.#storedPublished
       await this.#idle()
     }
     await Promise.race([inOrder(), late])
@@ -639,7 +641,7 @@ export class Lane {
   #positionMoved(): void {
     this.#cancelIdle()
     if (!this.#isOpen() || this.#outbox.published <= this.#storedPublished) return
-    this.#cancelIdle = this.#options.clock.after(this.#state === 'draining' ? 0 : IDLE_POSITION_MS, () => {
+    this.#cancelIdle = this.#options.clock.after(IDLE_POSITION_MS, () => {
       this.#positionDue = this.#outbox.published > this.#storedPublished
       this.#wakeUp()
     })

@@ -221,6 +221,15 @@ describe('a lane that cannot start', () => {
     await drained
     expect(rig.lane.owner).toBeNull()
   })
+  it('has stored how far it has published when it is drained, so that its successor publishes nothing again', async () => {
+    const { rig, running } = await begun()
+    rig.put('a', { type: 'say' })
+    await rig.pass(20)
+    const drained = running.host.drain()
+    await rig.pass(1_000)
+    await drained
+    expect(rig.lane.outbox.filter(({ blob }) => blob !== null).map(({ batch }) => batch)).toEqual([rig.lane.published])
+  })
 })
 
 describe('a lane whose storage went back', () => {
