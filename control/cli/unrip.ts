@@ -29,6 +29,8 @@ export interface World {
   readonly readings: (sources: Sources) => Promise<Readings>
   /** @throws {CliFailure} the database is not known */
   readonly snapshots: (sources: Sources) => Promise<Snapshots>
+  /** As the owner of the tables. @returns the partitions that went. @throws {CliFailure} the database is not known, or not ours to change */
+  readonly dropDays: (sources: Sources, keepDays: number) => Promise<readonly string[]>
 }
 
 /**
@@ -144,6 +146,15 @@ const commands = (world: World): Command => {
         throw new CliFailure('DIFFERS', `${service} comes out otherwise: ${differing.join(', ')}`, { reported: true })
     })
 
+  add('drop-days', 'removes whole old days of journal, outbox and dead letters, but for what is unpublished or unresolved')
+    .addOption(
+      new Option('--keep <days>', 'whole days before today that stay').env('JOURNAL_KEEP_DAYS').default(KEEP_DAYS).argParser(count),
+    )
+    .action(async ({ json, keep }: Shared & { keep: number }) => {
+      const dropped = await world.dropDays(await onlySources(world.env), keep)
+      print(json, { dropped }, () => (dropped.length === 0 ? 'nothing to drop' : dropped.join('\n')))
+    })
+
   add('lag [service]', 'records that each service has not taken yet, by topic and partition').action(
     async (service: string | undefined, { json }: Shared) => {
       const rows = await reading(world, (readings) => readings.lag(service))
@@ -222,6 +233,9 @@ const DONE: Readonly<Record<OrderName, string>> = {
   reconcile: 'reconciled',
   'accept-loss': 'goes on',
 }
+
+/** Longer than the row of any ended actor is kept. */
+const KEEP_DAYS = 14
 
 const usage = (message: string): never => {
   throw new InvalidArgumentError(message)

@@ -11,5 +11,6 @@ process.exitCode = await unrip(process.argv.slice(2), {
   fetch,
   // Drivers of database and broker only where something is read from them.
   readings: async (sources) => (await import('./readings.ts')).readings(sources, process.env),
+  dropDays: async (sources, keepDays) => (await import('./days.ts')).dropOldDays(sources, keepDays),
   snapshots: async (sources) => (await import('./snapshots.ts')).snapshots(sources, process.env),
 })

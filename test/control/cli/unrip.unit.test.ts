@@ -111,6 +111,7 @@ const typed = async (args: string[], env: NodeJS.ProcessEnv = {}, readings: Part
     err: (text) => void err.push(text),
     fetch,
     snapshots: async () => ({ ...noSnapshots, ...snapshots }),
+    dropDays: async (_, keepDays) => [`unrip.journal_${keepDays}`],
     readings: async (sources) => {
       asked.push(sources)
       return { ...noReadings, ...readings }
@@ -265,7 +266,20 @@ test('a question that is not understood is 2 and orders nothing', async () => {
 test('help is 0, for the whole and for each command', async () => {
   const help = await typed(['--help'])
   expect(help.code).toBe(0)
-  for (const name of ['status', 'arm', 'disarm', 'pause', 'resume', 'drain', 'why', 'actor', 'replay', 'lag', 'dead-letters']) {
+  for (const name of [
+    'status',
+    'arm',
+    'disarm',
+    'pause',
+    'resume',
+    'drain',
+    'why',
+    'actor',
+    'replay',
+    'drop-days',
+    'lag',
+    'dead-letters',
+  ]) {
     expect(help.out).toContain(name)
     expect(await typed([name, '--help'])).toMatchObject({ code: 0, out: expect.stringContaining('--json') })
   }
@@ -338,6 +352,12 @@ context  {
     ['--at', '1', '--diff', '1..2'],
   ])
     expect(await typed(['actor', 'quote/q-1', ...wrong]), wrong.join(' ')).toMatchObject({ code: 2 })
+})
+
+test('drop-days keeps as many days as it is told, and names what went', async () => {
+  expect(await typed(['drop-days', '--keep', '3'])).toMatchObject({ code: 0, out: 'unrip.journal_3\n' })
+  expect((await typed(['drop-days', '--json'])).json()).toEqual({ dropped: ['unrip.journal_14'] })
+  expect(await typed(['drop-days', '--keep', '0'])).toMatchObject({ code: 2 })
 })
 
 test('a replay that agrees ends with 0; one that differs with 1, names the turn, and is one JSON object', async () => {

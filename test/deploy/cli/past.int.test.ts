@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Readings } from '#control/cli/readings.ts'
+import { dropOldDays } from '#deploy/cli/days.ts'
 import { definitionOf } from '#deploy/cli/definitions.ts'
 import { readings } from '#deploy/cli/readings.ts'
 import { laneStore } from '#storage/lane-store.ts'
@@ -106,6 +107,15 @@ test('a replay stops at the first turn whose outputs are not those recorded', as
       computed: '',
     },
   })
+})
+
+test('days are dropped by the owner of the tables, and by nobody else', async () => {
+  await database.admin((client) =>
+    client.query(`CREATE TABLE unrip.journal_20200101 PARTITION OF unrip.journal FOR VALUES FROM ('20200101') TO ('20200102')`),
+  )
+  await expect(dropOldDays({ database: database.roleUrls[STRATEGY], kafka: undefined }, 14)).rejects.toMatchObject({ code: 'NOT_OURS' })
+  await expect(dropOldDays({ database: undefined, kafka: undefined }, 14)).rejects.toMatchObject({ code: 'NO_DATABASE' })
+  expect(await dropOldDays({ database: database.adminUrl, kafka: undefined }, 14)).toEqual(['unrip.journal_20200101'])
 })
 
 test('where the days before are gone the history goes back to the first snapshot that is kept', async () => {
