@@ -13,10 +13,12 @@
  * K5. Each connection looks ten times a second for requests that have waited ten seconds. Once a second will do. (network/requestQueue)
  * K6. A request without an answer in time is sent again on the same connection, for ever: one that a network has silently dropped never
  *     heals. It is closed, and the next request makes a new one. (network/requestQueue)
+ * K7. Each record and each header of it gets an encoder of its own: a request is made in one buffer. (produce-request.ts)
  */
 import type { EventEmitter } from 'node:events'
 import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
+import { patchProduce } from './produce-request.ts'
 
 interface Connection {
   chunks: Buffer[]
@@ -51,6 +53,7 @@ let patched = false
 export const patchKafkajs = (): void => {
   if (patched) return
   patched = true
+  patchProduce()
   const require = createRequire(import.meta.url)
   const connection = (require('kafkajs/src/network/connection') as { prototype: Connection }).prototype
   const queue = (require('kafkajs/src/network/requestQueue') as { prototype: RequestQueue }).prototype
