@@ -100,10 +100,10 @@ const Parked = z.object({
   event: Bytes,
 })
 
-const actorsAfter = (tx: CommonQueryMethods, service: string, lane: number, after: Place): Promise<readonly ActorRow[]> =>
+const actorsAfter = (tx: CommonQueryMethods, service: string, lane: number, { kind, key }: Place): Promise<readonly ActorRow[]> =>
   tx.any(sql.type(Actor)`
     SELECT kind, key, sequence, CASE status WHEN 'd' THEN 'done' ELSE 'active' END AS status, body, ended_at_ms AS "endedAtMs"
-    FROM seen.actor WHERE ${between(service, lane, after, null)} ORDER BY kind, key LIMIT ${PAGE}`)
+    FROM unrip.stored_actors(${service}, ${lane}, ${kind}, ${key}, ${PAGE})`)
 
 const timersWithin = (tx: CommonQueryMethods, within: ReturnType<typeof between>): Promise<readonly TimerRow[]> =>
   tx.any(
