@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from 'commander'
 import type { Command } from 'commander'
 import { CliFailure } from './failure.ts'
 import { table } from './print.ts'
@@ -64,7 +65,7 @@ export const addSnapshots = ({ under, add, print, progress, opened }: Given): vo
 
   add('check', 'dry-runs everything stored through the code at hand; 0 when all of it would load: the gate of a deploy', under)
     .option('--service <name...>', 'of these services; without it all of them')
-    .option('--limit <n>', 'name at most so many that would not load', Number, 100)
+    .option('--limit <n>', 'name at most so many that would not load', count, 100)
     .action(async ({ json, service, limit }: { json?: true; service?: string[]; limit: number }) => {
       const checked = await using((snapshots) => snapshots.check({ services: service ?? [], limit, progress }))
       print(json, checked, () => tellChecked(checked))
@@ -111,4 +112,9 @@ const tellChecked = ({ services, findings, more }: Checked): string => {
     ]),
   )
   return `${counts}\n\n${named}${more === 0 ? '' : `\n… and ${more} more`}`
+}
+
+const count = (text: string): number => {
+  if (!/^[1-9]\d{0,4}$/.test(text)) throw new InvalidArgumentError('must be a whole number from 1 to 99999')
+  return Number(text)
 }

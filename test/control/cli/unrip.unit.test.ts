@@ -488,3 +488,50 @@ test('why says of an unfinished quote what is missing, and of an unknown one tha
   )
   expect(await typed(['why', 'q-2'])).toMatchObject({ code: 1, err: 'unrip: the history has no quote q-2\n' })
 })
+
+test('snapshots check names what would not load and ends with 1, and with 0 where all of it would', async () => {
+  const service = { service: 'strategy-engine', actors: 3, timers: 1, effects: 0, parked: 0, structures: { 'quote 1 aa': 3 } }
+  const finding = {
+    service: 'strategy-engine',
+    lane: 2,
+    what: 'timer',
+    kind: 'quote',
+    key: 'q-1',
+    name: 't',
+    version: 1,
+    hash: 'aa',
+    reason: 'no such event',
+  }
+  const asked: object[] = []
+  const checked = (failing: number) => ({
+    check: async (query: object) => {
+      asked.push(query)
+      return { services: [{ ...service, not_loadable: failing }], findings: failing > 0 ? [finding] : [], more: Math.max(0, failing - 1) }
+    },
+  })
+  const good = await typed(['snapshots', 'check', '--service', 'strategy-engine', '--json'], {}, {}, checked(0))
+  expect([good.code, good.json()]).toMatchObject([0, { services: [{ not_loadable: 0 }], findings: [] }])
+  expect(asked).toMatchObject([{ services: ['strategy-engine'], limit: 100 }])
+  const bad = await typed(['snapshots', 'check'], {}, {}, checked(2))
+  expect(bad.code).toBe(1)
+  expect(bad.out).toMatch(/2 +quote\/q-1 +timer t +1 \(aa\) +no such event\n… and 1 more/)
+  expect(bad.err).toContain('2 stored would not load with the code at hand')
+  expect((await typed(['snapshots', 'check', '--limit', 'many'])).code).toBe(2)
+})
+
+test('snapshots down needs who and why, and tells what it has written', async () => {
+  const done = { service: 'strategy-engine', targets: { quote: 1 }, actors: 3, timers: 2, effects: 1, parked: 0 }
+  const given: object[] = []
+  const down = async (order: object) => {
+    given.push(order)
+    return done
+  }
+  const line = ['snapshots', 'down', '--service', 'strategy-engine', '--to', 'quote=1', 'desk=2']
+  expect((await typed(line, {}, {}, { down })).code).toBe(2)
+  const told = await typed([...line, ...WHO], {}, {}, { down })
+  expect([told.code, told.out]).toEqual([
+    0,
+    expect.stringContaining('3 actors, 2 timers, 1 effects, 0 parked events are now as of quote 1'),
+  ])
+  expect(given).toMatchObject([{ service: 'strategy-engine', to: ['quote=1', 'desk=2'], by: 'ana', reason: 'drill' }])
+})
