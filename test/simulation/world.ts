@@ -3,6 +3,7 @@ import type { Log } from '#actors/runtime/ports.ts'
 import { partitionOf } from '#bus/murmur2.ts'
 import type { MemoryBus } from '../twins/bus.ts'
 import { memoryBus } from '../twins/bus.ts'
+import type { StoredLane } from '../twins/store-lane.ts'
 import type { MemoryStore } from '../twins/store.ts'
 import { memoryStore } from '../twins/store.ts'
 import type { Cast, Stage } from './cast.ts'
@@ -33,6 +34,8 @@ export interface WorldOptions {
 
 /** Ten seconds before a day ends. */
 const START_MS = Date.UTC(2026, 0, 1, 23, 59, 50)
+/** Dropping one event lets the next be tried, which may fail, too. */
+const LETTER_ROUNDS = 12
 const QUIET_WITHIN_MS = 90_000
 /** A standby is this much behind at most. */
 const LOST_MS = 1_000
@@ -372,7 +375,29 @@ class World {
     while (this.#watcher.violations.length === 0 && this.#watcher.unfinished().length > 0 && this.#time.nowMs < until) await this.#pass(250)
     if (this.#watcher.violations.length > 0) return
     for (const unfinished of this.#watcher.unfinished()) this.#watcher.violated(`not at rest: ${unfinished}`)
+    if (this.#watcher.violations.length === 0) await this.#resolveLetters()
     if (this.#watcher.violations.length === 0) this.#watcher.checkBooks()
+  }
+
+  /** Dead letters are tried once more, and what fails again is given up; what waited behind goes on until nothing is left. */
+  async #resolveLetters(): Promise<void> {
+    for (let round = 0; round < LETTER_ROUNDS && this.#watcher.violations.length === 0; round++) {
+      const holding = this.#cast.parts.filter(({ service }) => this.#lettersOf(service).some(({ done }) => done === null))
+      if (holding.length === 0) return
+      const tried = holding.flatMap(({ service }) => this.#lettersOf(service)).filter(({ done }) => done === null).length
+      this.#counts.set('letters', (this.#counts.get('letters') ?? 0) + tried)
+      for (const { service } of holding) this.#order(service, round === 0 ? 'replay-dead-letters' : 'drop-dead-letters', { all: true })
+      await this.#pass(3_000)
+    }
+    for (const { service } of this.#cast.parts)
+      for (const { turn, kind, key, done } of this.#lettersOf(service))
+        if (done === null) this.#watcher.violated(`${service} turn ${turn}: ${kind}/${key} is still parked after every order`)
+  }
+
+  #lettersOf(service: string): StoredLane['parked'] {
+    const isSingle = this.#cast.parts.some((part) => part.service === service && part.lanes === 'single')
+    const lanes = Array.from({ length: isSingle ? 1 : this.#lanes }, (_, lane) => lane)
+    return lanes.flatMap((lane) => this.#store.lane(service, lane).parked)
   }
 
   #count(name: string): void {
