@@ -60,6 +60,12 @@ export class Watcher {
     this.#cast.wentBack()
   }
 
+  /** An operator was told that every lane has taken this order. */
+  answered(service: string, id: number): void {
+    for (const [number, { orders }] of this.#rows(service).entries())
+      if (orders.get(id)?.doneTurn === null) this.violated(`I4 order ${id} is said to be done, and ${service}/${number} has not taken it`)
+  }
+
   // --- at every commit ---
 
   #committed(process: SimProcess, [service, batch]: [string, Batch]): void {
@@ -69,7 +75,7 @@ export class Watcher {
     if (row.epoch !== batch.epoch)
       this.violated(`I2 ${process.name} committed ${at} batch ${batch.batch} with epoch ${batch.epoch}, it is ${row.epoch}`)
     else if (row.owner !== process.id) this.violated(`I2 ${process.name} committed ${at}, which is ${row.owner}'s`)
-    for (const wrong of this.#replayOf(service, batch.lane, process).play(batch)) this.violated(`I5 ${wrong}`)
+    for (const wrong of this.#replayOf(service, batch.lane, process).play(batch, row.parked)) this.violated(`I5 ${wrong}`)
     this.#checkSaid(at, batch, row)
     this.#checkArm(at, batch, row, process)
     this.#checkFloats(at, batch)

@@ -17,6 +17,7 @@ const GATE = 'actors/runtime/gate.ts'
 const MARKS = 'actors/runtime/marks.ts'
 const OUTBOX = 'actors/runtime/outbox.ts'
 const TAKING = 'actors/runtime/taking.ts'
+const OWNERSHIP = 'actors/runtime/ownership.ts'
 /** The twins stand for `commit_batch` and `take`: what they check is what PostgreSQL checks. */
 const STORE = 'test/twins/store.ts'
 const STORED_LANE = 'test/twins/store-lane.ts'
@@ -37,6 +38,20 @@ export const MUTANTS: readonly Mutant[] = [
     file: STORE,
     from: 'epoch: row.epoch + 1',
     to: 'epoch: Math.max(1, row.epoch)',
+  },
+  {
+    name: 'lease ends before its owner thinks so',
+    breaks: 'a lane is taken only when its owner has let it go or its lease has run out',
+    file: STORE,
+    from: 'process.expiresAtMs <= clock.wallMs()',
+    to: 'process.expiresAtMs - 1_000 <= clock.wallMs()',
+  },
+  {
+    name: 'lost lane kept',
+    breaks: 'who learns at a renewal that a lane is another process’s touches it no more',
+    file: OWNERSHIP,
+    from: 'const isLost = ({ lanes }: Renewal, lane: number, epoch: number, process: string): boolean => {',
+    to: '$&\n  if (process) return false',
   },
   {
     name: 'batch number used again',
@@ -93,6 +108,13 @@ export const MUTANTS: readonly Mutant[] = [
     file: MARKS,
     from: 'string => `${topic}\\n${source}\\n${incarnation}`',
     to: 'string => (topic ? `${source}\\n${incarnation}` : ``)',
+  },
+  {
+    name: 'marks without incarnation',
+    breaks: 'two processes of a name, or one before and after its restart, count separately',
+    file: MARKS,
+    from: 'string => `${topic}\\n${source}\\n${incarnation}`',
+    to: 'string => (incarnation ? `${topic}\\n${source}` : ``)',
   },
   {
     name: 'marks not stored',
@@ -230,6 +252,20 @@ export const MUTANTS: readonly Mutant[] = [
     to: `if (order.body.order !== 'arm') return`,
   },
   {
+    name: 'lease not asked before a send',
+    breaks: 'past its lease a zombie sends nothing',
+    file: GATE,
+    from: `if (!this.#options.leaseIsFresh()) return 'lease'`,
+    to: '',
+  },
+  {
+    name: 'lease counted from the answer',
+    breaks: 'a lease is as old as the request that renewed it',
+    file: OWNERSHIP,
+    from: 'this.#issuedMonotonicMs = monotonic\n      this.#issuedWallMs = wall',
+    to: 'this.#issuedMonotonicMs = clock.monotonicMs()\n      this.#issuedWallMs = clock.wallMs()',
+  },
+  {
     name: 'arm survives a new release',
     breaks: 'a fresh release starts disarmed',
     file: 'machines/arm/machine.ts',
@@ -238,6 +274,13 @@ export const MUTANTS: readonly Mutant[] = [
   },
 
   // --- timers ---
+  {
+    name: 'timer token ignored',
+    breaks: 'a timer that was set anew or cancelled does not fire at its old time',
+    file: 'actors/runtime/timers.ts',
+    from: 'return this.#current.get(keyOf(row))?.token === row.token',
+    to: 'return this.#current.has(keyOf(row))',
+  },
   {
     name: 'timers not stored',
     breaks: 'timers outlive the process that set them',
@@ -255,12 +298,19 @@ export const MUTANTS: readonly Mutant[] = [
 
   // --- nothing swallowed, same input same bytes, orders (I4, I5) ---
   {
+    name: 'parked actor goes on',
+    breaks: 'an actor’s later events wait behind its parked one',
+    file: TURNS,
+    from: '!isOrder && letter === null && this.#memory.parked.isParked(to)',
+    to: '!isOrder && letter === 0',
+  },
+  {
     name: 'undone turn leaves its state',
     breaks: 'a turn that is refused changes nothing',
     file: TURNS,
     from: `      const planned = this.#plan(draft, delivery, outputs)
-      this.#touch(draft, to, machine, turned.state, before)`,
-    to: `      this.#touch(draft, to, machine, turned.state, before)
+      this.#touch(draft, to, address, machine, turned.state, before)`,
+    to: `      this.#touch(draft, to, address, machine, turned.state, before)
       const planned = this.#plan(draft, delivery, outputs)`,
   },
   {
@@ -276,5 +326,135 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'actors/runtime/mailbox.ts',
     from: 'else if (!this.#orderIds.has(item.order.id)) this.#orders.push(item)',
     to: 'else this.#orders.push(item)',
+  },
+  {
+    name: 'order answered before commit',
+    breaks: 'an order is answered when every addressed lane has committed it',
+    file: 'actors/runtime/host.ts',
+    from: 'if (answers.length > 0 && done.length === answers.length) {',
+    to: 'if (answers.length > 0) {',
+  },
+
+  // --- inventory: what is promised is there (I3) ---
+  {
+    name: 'reservation freed while uncertain',
+    breaks: 'an offer without a known end keeps its reservation',
+    file: 'machines/quote/machine.ts',
+    from: `event.type === 'result.arrived' && isFinal(event.result.result_code)`,
+    to: `event.type === 'result.arrived' && (isFinal(event.result.result_code) || event.result.result_code === 'UNCERTAIN')`,
+  },
+  {
+    name: 'refusal frees the reservation',
+    breaks: 'what was signed can settle until its deadline, whatever the relay has said',
+    file: 'machines/quote/machine.ts',
+    from: `event.type === 'result.arrived' && isFinal(event.result.result_code)`,
+    to: `event.type === 'result.arrived' && (isFinal(event.result.result_code) || event.result.result_code === 'REJECTED')`,
+  },
+  {
+    name: 'trade without a reservation',
+    breaks: 'inventory is reserved from the decision on',
+    file: 'machines/desk/machine.ts',
+    from: 'ledger: reserve(ledger, command.asset_out, BigInt(command.amount_out))',
+    to: 'ledger',
+  },
+  {
+    name: 'reservations not counted',
+    breaks: 'only what is credited and not spoken for is spendable',
+    file: 'machines/desk/decide.ts',
+    from: `BigInt(spokenFor(ledger)[token] ?? '0')`,
+    to: '0n',
+  },
+  {
+    name: 'settlement without a booking',
+    breaks: 'a settled reservation counts until an inventory record shows it',
+    file: 'machines/desk/machine.ts',
+    from: 'book(release(context.ledger, event.token, units), event.token, units, event.settled_height)',
+    to: 'release(context.ledger, event.token, units)',
+  },
+  {
+    name: 'booking dropped early',
+    breaks: 'a booking counts until an inventory record of at least its height has been seen',
+    file: 'machines/desk/ledger.ts',
+    from: 'height === null || height > inventory.block_height',
+    to: 'height === null',
+  },
+  {
+    name: 'settled height too low',
+    breaks: 'a settlement is booked at a height that shows it',
+    file: 'actors/services/trade-executor/effects.ts',
+    from: 'settled_height: block_height',
+    to: 'settled_height: block_height - 6',
+  },
+  {
+    name: 'older inventory believed',
+    breaks: 'no decision leans on an inventory record below the highest seen',
+    file: 'machines/desk/decide.ts',
+    from: '|| inventory.block_height < ledger.seen_height',
+    to: '',
+  },
+  {
+    name: 'ended quote decided again',
+    breaks: 'a quote_id is decided once',
+    file: TURNS,
+    from: `if (before?.state.status === 'done') return this.#afterEnd(draft, delivery, stamped, before)`,
+    to: `if (before?.state.status === 'done') before = undefined`,
+  },
+  {
+    name: 'nonce drawn anew at the send',
+    breaks: 'what is sent is what the turn has fixed and the commit has stored',
+    file: 'actors/services/trade-executor/effects.ts',
+    from: '{ message, nonce, recipient })',
+    to: `{ message, nonce: nonce.startsWith('A') ? \`B\${nonce.slice(1)}\` : \`A\${nonce.slice(1)}\`, recipient })`,
+  },
+  {
+    name: 'bytes to sign worked out anew',
+    breaks: 'a turn gives the same bytes for the same input',
+    file: 'machines/command/assess.ts',
+    from: 'nonce_deadline_ms: offer_deadline_ms + means.nonce_keep_ms',
+    to: '$& + (globalThis.times = (globalThis.times ?? 0) + 1)',
+  },
+  {
+    name: 'a float in a context',
+    breaks: 'nothing in a context is a float',
+    file: 'machines/desk/machine.ts',
+    from: 'at_ms: event.now }',
+    to: 'at_ms: event.now + 0.5 }',
+  },
+
+  // --- a database that lost its last second ---
+  {
+    name: 'incarnation kept after storage went back',
+    breaks: 'what is said after a loss is said under a new incarnation',
+    file: STORE,
+    from: 'row.incarnation = draw()',
+    to: 'draw()',
+  },
+  {
+    name: 'arm survives the loss of storage',
+    breaks: 'after a loss everything is disarmed',
+    file: 'machines/arm/machine.ts',
+    from: 'armed.release === release && armed.incarnation === incarnation',
+    to: 'armed.release === release',
+  },
+  {
+    name: 'sent again after the loss',
+    breaks: 'what a record from before a loss leads to is not sent, it is asked about',
+    file: TURNS,
+    from: 'publishedMs < drawnMs',
+    to: 'publishedMs < 0',
+  },
+  {
+    name: 'unknown settlement not booked',
+    breaks: 'a settlement that nobody here had reserved becomes a booking',
+    file: 'machines/desk/machine.ts',
+    from: 'ledger: book(context.ledger, event.token, BigInt(event.units), event.settled_height), strangers',
+    to: 'ledger: context.ledger, strangers',
+  },
+  {
+    name: 'unknown offer not reserved',
+    breaks: 'an open offer that nobody here had reserved is reserved as soon as it is heard of',
+    file: 'machines/desk/machine.ts',
+    from: 'ledger: reserve(context.ledger, event.token, BigInt(event.units)), strangers',
+    to: 'ledger: context.ledger, strangers',
   },
 ]

@@ -1,5 +1,6 @@
 import type { Clock, LaneStore, MessageBus } from '#actors/runtime/ports.ts'
 import type { Host } from '#actors/runtime/host.ts'
+import type { Random } from './random.ts'
 import type { VirtualTime } from './virtual-time.ts'
 
 /**
@@ -73,6 +74,13 @@ export class SimProcess {
     this.frozen = true
   }
 
+  /** SIGSTOP, and SIGCONT so much later */
+  standStill(ms: number): void {
+    this.#time.note(`freeze ${this.name} for ${ms} ms`)
+    this.freeze()
+    this.#time.after(ms, `${this.name} goes on`, () => this.goOn())
+  }
+
   /** SIGCONT: what it has missed comes in its order. */
   goOn(): void {
     if (!this.frozen || this.dead) return
@@ -90,6 +98,12 @@ export class SimProcess {
       this.#catchUp()
     })
   }
+}
+
+/** A signature takes a moment. Now and then its process stands still in it, for longer than its lease. */
+export const signing = (process: SimProcess, random: Random): Promise<void> => {
+  if (random.chance(0.02)) process.standStill(random.between(1_000, 5_000))
+  return new Promise((resolve) => process.clock.after(2, resolve))
 }
 
 /** A process's own end of the bus. */

@@ -3,6 +3,7 @@ import type { ServiceDefinition } from '#actors/runtime/service.ts'
 import type { Machine, MachineState, Output } from '#actors/runtime/xstate.ts'
 import { machinesOf, outputHashOf } from '#actors/runtime/machines.ts'
 import type { StoredLane } from '../twins/store-lane.ts'
+import { Waiting } from './waiting.ts'
 
 interface Played {
   readonly state: MachineState
@@ -17,6 +18,7 @@ export class Replay {
   readonly #definition: ServiceDefinition
   readonly #machines: ReadonlyMap<string, Machine>
   readonly #actors = new Map<string, Played>()
+  readonly #waiting = new Waiting()
 
   constructor(definition: ServiceDefinition) {
     this.#definition = definition
@@ -26,19 +28,27 @@ export class Replay {
   /** The lane stands where it once stood: what was played since is forgotten. */
   goBack(row: StoredLane): void {
     this.#actors.clear()
+    this.#waiting.goBack(row)
     for (const { kind, key, body } of row.actors.values()) {
       const machine = this.#machines.get(kind)
       if (machine) this.#actors.set(`${kind}\n${key}`, machine.load(body))
     }
   }
 
-  /** @returns what did not come out as it was written */
-  play(batch: Batch): string[] {
+  /**
+   * @param parked of the lane
+   * @returns what did not come out as it was written, and what should have waited
+   */
+  play(batch: Batch, parked: StoredLane['parked']): string[] {
     const wrong: string[] = []
     const attached = batch.attached ? (JSON.parse(text(batch.attached)) as unknown[]) : []
     for (const [index, row] of batch.journal.entries()) {
-      if (row.outcome !== 't' && row.outcome !== 'i') continue
-      const at = `${this.#definition.name} turn ${batch.turn - batch.journal.length + 1 + index} ${row.kind}/${row.key}`
+      const turn = { ...row, turn: batch.turn - batch.journal.length + 1 + index }
+      const at = `${this.#definition.name} turn ${turn.turn} ${row.kind}/${row.key}`
+      if (row.outcome !== 't' && row.outcome !== 'i') {
+        wrong.push(...this.#waiting.turned(turn, [], parked).map((what) => `${at}: ${what}`))
+        continue
+      }
       const machine = this.#machines.get(row.kind)
       if (!machine) {
         wrong.push(`${at}: no such kind`)
@@ -58,6 +68,7 @@ export class Replay {
       const turned = machine.turn(before.state, event)
       outputs.push(...turned.outputs)
       if (!isSame(outputHashOf(outputs), row.outputHash)) wrong.push(`${at} ${event.type}: other outputs`)
+      wrong.push(...this.#waiting.turned(turn, outputs, parked).map((what) => `${at}: ${what}`))
       if (row.sequence !== before.sequence + 1) wrong.push(`${at}: sequence ${row.sequence} after ${before.sequence}`)
       this.#actors.set(address, { state: turned.state, sequence: row.sequence })
     }

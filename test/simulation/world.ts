@@ -63,6 +63,7 @@ class World {
   readonly #failsOver: boolean
   #kafkaDown = false
   #calm = false
+  #hasBegun = false
   #releases = 1
   #processes: SimProcess[] = []
 
@@ -113,7 +114,12 @@ class World {
       seed: this.#options.seed,
       trace: this.#time.traceHash(),
       violations: this.#watcher.violations,
-      counts: { steps: this.#time.steps, lanes: this.#lanes, ...this.#watcher.counts(), ...Object.fromEntries(this.#counts) },
+      counts: {
+        steps: this.#time.steps,
+        lanes: this.#lanes,
+        ...(this.#hasBegun ? this.#watcher.counts() : {}),
+        ...Object.fromEntries(this.#counts),
+      },
     }
   }
 
@@ -121,6 +127,7 @@ class World {
     for (const { service, processes } of this.#cast.parts)
       for (let n = this.#random.between(...processes); n > 0; n--) this.#start(service, 'r1')
     await this.#pass(2_500)
+    this.#hasBegun = this.#watcher.violations.length === 0
     for (const service of this.#cast.armed) this.#order(service, 'arm')
     await this.#pass(500)
     for (let step = 0; step < this.#options.steps && this.#watcher.violations.length === 0; step++) await this.#act()
@@ -213,10 +220,8 @@ class World {
   }
 
   #freeze(process: SimProcess, ms: number): void {
-    this.#time.note(`freeze ${process.name} for ${ms} ms`)
-    process.freeze()
     this.#count('freezes')
-    this.#time.after(ms, `${process.name} goes on`, () => process.goOn())
+    process.standStill(ms)
   }
 
   /** A clock set wrong, and mended. */
@@ -271,7 +276,9 @@ class World {
     this.#count('orders')
     this.#time.note(`order ${order} to ${taker.name}`)
     const given = order === 'arm' ? { release: taker.release } : more
-    void taker.host.submit({ order, by: 'sim', reason: 'sim', arguments: given }, 1_000)
+    void taker.host.submit({ order, by: 'sim', reason: 'sim', arguments: given }, 1_000).then((said) => {
+      if (said.outcome === 'done') this.#watcher.answered(service, Number(said.id))
+    })
   }
 
   // --- processes ---

@@ -84,8 +84,7 @@ const executor = (process: SimProcess, venue: Venue): ServiceDefinition => ({
     submit: {
       mode: 'ask first',
       send: async (params, context) => {
-        // Signing takes a moment in which a process can be frozen.
-        await new Promise<void>((resolve) => process.clock.after(2, resolve))
+        await venue.sign(process)
         if (!context.mayStillSend()) return { not_sent: 'disarmed' }
         return venue.submit({ ...(params as Omit<Submission, 'effect'>), effect: context.effect }, process)
       },

@@ -1,5 +1,6 @@
 import type { Answer, OracleAnswer } from '#actors/runtime/service.ts'
 import type { SimProcess } from '../process.ts'
+import { signing } from '../process.ts'
 import type { Random } from '../random.ts'
 import type { VirtualTime } from '../virtual-time.ts'
 
@@ -60,6 +61,10 @@ export class Venue {
         this.#time.after(this.#travel(), `oracle answers ${command_id}`, () => process.enter('oracle', () => resolve(said)))
       })
     })
+  }
+
+  sign(process: SimProcess): Promise<void> {
+    return signing(process, this.#random)
   }
 
   /** A read that may run any number of times, and fails now and then. */

@@ -55,6 +55,8 @@ export class Accounts {
   readonly #effects = new Map<string, string>()
   /** `strategy lane/quote_id` → what it holds of a token */
   readonly #held = new Map<string, { readonly lane: number; readonly token: string; readonly units: bigint }>()
+  /** of offers that settled, as the chain has it */
+  readonly #settled: { readonly lane: number; readonly token: string; readonly units: bigint; readonly height: number }[] = []
   readonly #decided = new Set<string>()
   /** quote_id → when its command was committed */
   readonly #commandedAtMs = new Map<string, number>()
@@ -114,8 +116,13 @@ export class Accounts {
     this.#checkDemands(batch, row)
   }
 
-  #quoteCommitted(lane: number, quote_id: string, { value, c: { reserved } }: Parsed<QuoteContext>): void {
+  #quoteCommitted(lane: number, quote_id: string, { value, c: { reserved, latest_result } }: Parsed<QuoteContext>): void {
     const at = `${lane}/${quote_id}`
+    const held = this.#held.get(at)
+    if (held && value === 'ended' && latest_result === 'SETTLED') {
+      const offer = [...this.#venue.offers.values()].find((one) => one.quote_id === quote_id && one.settledAtMs !== null)
+      this.#settled.push({ ...held, height: this.#venue.heightAt(offer?.settledAtMs ?? 0) })
+    }
     if (value === 'open' && reserved) this.#held.set(at, { lane, token: reserved.token, units: BigInt(reserved.units) })
     else this.#held.delete(at)
   }
@@ -158,12 +165,25 @@ export class Accounts {
         this.#violated(`I3 desk ${lane} reserves ${units} ${token}, its quotes hold ${sums.get(token)}`)
     if (open !== ledger.open || sums.size !== Object.keys(ledger.reserved).length)
       this.#violated(`I3 desk ${lane} has ${ledger.open} open offers, its quotes ${open}`)
+    for (const [token, units] of this.#unseen(lane, ledger.seen_height)) {
+      const booked = (ledger.bookings[token] ?? []).reduce((sum, [each]) => sum + BigInt(each), 0n)
+      if (booked < units)
+        this.#violated(`I3 desk ${lane} books ${booked} ${token}, ${units} have settled above height ${ledger.seen_height}`)
+    }
     const promised = spokenFor(ledger)
     for (const [token, { quote_id, inventory_snapshot }] of trades) {
       const credited = BigInt(inventory_snapshot?.spendable[token] ?? '0')
       if (BigInt(promised[token] ?? '0') > credited)
         this.#violated(`I3 ${quote_id}: ${promised[token]} ${token} promised, ${credited} credited`)
     }
+  }
+
+  /** Units of each token that have settled above the inventory that a desk has seen. */
+  #unseen(lane: number, seenHeight: number): Map<string, bigint> {
+    const sums = new Map<string, bigint>()
+    for (const one of this.#settled)
+      if (one.lane === lane && one.height > seenHeight) sums.set(one.token, (sums.get(one.token) ?? 0n) + one.units)
+    return sums
   }
 
   /** I4: what a lane has read past has a quote, or is parked. */
@@ -231,6 +251,7 @@ export class Accounts {
     this.#wentBackAtMs = this.#stage.time.nowMs
     this.#cleanFromMs = null
     this.#held.clear()
+    this.#settled.length = 0
     this.#seenHeights.clear()
     for (const [lane, row] of this.#rows(STRATEGY).entries()) {
       this.#readTo.set(`${STRATEGY}/${lane}`, row.inputs.get('norm.swap_demand')?.next ?? 0)

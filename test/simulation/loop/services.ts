@@ -76,12 +76,12 @@ type Plays = (process: SimProcess, venue: Venue, random: Random) => { definition
 
 const strategy: Plays = ({ clock }) => ({ definition: strategyEngine(strategyEnv, { nowMs: clock.wallMs }) })
 
-const executor: Plays = (process, venue) => {
+const executor: Plays = (process, venue, random) => {
   const { clock } = process
   const sendOffer: SendOfferEffect = sendOfferEffect({
     relay: () => venue.relay(process),
     whenOpen: (ms) => new Promise((resolve) => clock.after(Math.min(Math.max(ms, 0), RECONNECT_MS), resolve)),
-    signer: signer(process),
+    signer: signer(process, random),
     verifier: venue.verifier(process),
     nowMs: clock.wallMs,
     answerTimeoutMs: ANSWER_TIMEOUT_MS,

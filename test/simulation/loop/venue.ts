@@ -7,6 +7,7 @@ import type { Verifier } from '#actors/venues/near-intents/verifier.ts'
 import { commandId } from '#machines/contracts/ids.ts'
 import { quoteHash } from '#machines/contracts/nep413.ts'
 import type { SimProcess } from '../process.ts'
+import { signing } from '../process.ts'
 import type { Random } from '../random.ts'
 import type { VirtualTime } from '../virtual-time.ts'
 
@@ -266,11 +267,10 @@ const CREDITED: readonly (readonly [token: string, units: bigint])[] = [
 ]
 const REFUSALS = ['internal error', 'quote not found or already finished', 'insufficient balance', 'invalid signature']
 
-/** A signature that takes a moment, in which a process can be frozen. */
-export const signer = (process: SimProcess): Signer => ({
+export const signer = (process: SimProcess, random: Random): Signer => ({
   public_key: 'ed25519:sim',
   sign: async (account, payload) => {
-    await new Promise<void>((resolve) => process.clock.after(2, resolve))
+    await signing(process, random)
     return { standard: 'nep413', payload, public_key: 'ed25519:sim', signature: `ed25519:${account}` }
   },
 })
