@@ -11,7 +11,7 @@ export interface Crew {
 }
 
 /** A world takes less than a second; what runs for this long goes round in circles. */
-const PATIENCE_MS = 60_000
+const PATIENCE_MS = 40_000
 const HANGS = `it went round in circles for ${PATIENCE_MS / 1_000} s`
 
 /** @param env of the processes, beside ours; what a world does must not depend on it */

@@ -17,7 +17,6 @@ const GATE = 'actors/runtime/gate.ts'
 const MARKS = 'actors/runtime/marks.ts'
 const OUTBOX = 'actors/runtime/outbox.ts'
 const TAKING = 'actors/runtime/taking.ts'
-const OWNERSHIP = 'actors/runtime/ownership.ts'
 /** The twins stand for `commit_batch` and `take`: what they check is what PostgreSQL checks. */
 const STORE = 'test/twins/store.ts'
 const STORED_LANE = 'test/twins/store-lane.ts'
@@ -45,13 +44,6 @@ export const MUTANTS: readonly Mutant[] = [
     file: STORE,
     from: 'process.expiresAtMs <= clock.wallMs()',
     to: 'process.expiresAtMs - 1_000 <= clock.wallMs()',
-  },
-  {
-    name: 'lost lane kept',
-    breaks: 'who learns at a renewal that a lane is another process’s touches it no more',
-    file: OWNERSHIP,
-    from: 'const isLost = ({ lanes }: Renewal, lane: number, epoch: number, process: string): boolean => {',
-    to: '$&\n  if (process) return false',
   },
   {
     name: 'batch number used again',
@@ -245,27 +237,6 @@ export const MUTANTS: readonly Mutant[] = [
     to: 'if (!by) this.#shut = by',
   },
   {
-    name: 'any arm opens the gate',
-    breaks: 'a shut gate opens by an arm that was given later, not by one that was on its way',
-    file: GATE,
-    from: `if (order.body.order !== 'arm' || !isLater) return`,
-    to: `if (order.body.order !== 'arm') return`,
-  },
-  {
-    name: 'lease not asked before a send',
-    breaks: 'past its lease a zombie sends nothing',
-    file: GATE,
-    from: `if (!this.#options.leaseIsFresh()) return 'lease'`,
-    to: '',
-  },
-  {
-    name: 'lease counted from the answer',
-    breaks: 'a lease is as old as the request that renewed it',
-    file: OWNERSHIP,
-    from: 'this.#issuedMonotonicMs = monotonic\n      this.#issuedWallMs = wall',
-    to: 'this.#issuedMonotonicMs = clock.monotonicMs()\n      this.#issuedWallMs = clock.wallMs()',
-  },
-  {
     name: 'arm survives a new release',
     breaks: 'a fresh release starts disarmed',
     file: 'machines/arm/machine.ts',
@@ -372,27 +343,6 @@ export const MUTANTS: readonly Mutant[] = [
     to: 'release(context.ledger, event.token, units)',
   },
   {
-    name: 'booking dropped early',
-    breaks: 'a booking counts until an inventory record of at least its height has been seen',
-    file: 'machines/desk/ledger.ts',
-    from: 'height === null || height > inventory.block_height',
-    to: 'height === null',
-  },
-  {
-    name: 'settled height too low',
-    breaks: 'a settlement is booked at a height that shows it',
-    file: 'actors/services/trade-executor/effects.ts',
-    from: 'settled_height: block_height',
-    to: 'settled_height: block_height - 6',
-  },
-  {
-    name: 'older inventory believed',
-    breaks: 'no decision leans on an inventory record below the highest seen',
-    file: 'machines/desk/decide.ts',
-    from: '|| inventory.block_height < ledger.seen_height',
-    to: '',
-  },
-  {
     name: 'ended quote decided again',
     breaks: 'a quote_id is decided once',
     file: TURNS,
@@ -422,39 +372,4 @@ export const MUTANTS: readonly Mutant[] = [
   },
 
   // --- a database that lost its last second ---
-  {
-    name: 'incarnation kept after storage went back',
-    breaks: 'what is said after a loss is said under a new incarnation',
-    file: STORE,
-    from: 'row.incarnation = draw()',
-    to: 'draw()',
-  },
-  {
-    name: 'arm survives the loss of storage',
-    breaks: 'after a loss everything is disarmed',
-    file: 'machines/arm/machine.ts',
-    from: 'armed.release === release && armed.incarnation === incarnation',
-    to: 'armed.release === release',
-  },
-  {
-    name: 'sent again after the loss',
-    breaks: 'what a record from before a loss leads to is not sent, it is asked about',
-    file: TURNS,
-    from: 'publishedMs < drawnMs',
-    to: 'publishedMs < 0',
-  },
-  {
-    name: 'unknown settlement not booked',
-    breaks: 'a settlement that nobody here had reserved becomes a booking',
-    file: 'machines/desk/machine.ts',
-    from: 'ledger: book(context.ledger, event.token, BigInt(event.units), event.settled_height), strangers',
-    to: 'ledger: context.ledger, strangers',
-  },
-  {
-    name: 'unknown offer not reserved',
-    breaks: 'an open offer that nobody here had reserved is reserved as soon as it is heard of',
-    file: 'machines/desk/machine.ts',
-    from: 'ledger: reserve(context.ledger, event.token, BigInt(event.units)), strangers',
-    to: 'ledger: context.ledger, strangers',
-  },
 ]
