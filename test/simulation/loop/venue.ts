@@ -139,7 +139,7 @@ export class Venue {
       defuse_asset_identifier_out: take,
       ...(random.chance(0.7) ? { exact_amount_in: fixed(give) } : { exact_amount_out: fixed(take) }),
       min_deadline_ms: random.chance(0.03) ? 60_000 : random.between(200, 1_500),
-      max_wait_ms: random.between(300, 3_000),
+      max_wait_ms: random.between(300, 6_000),
     } as QuoteRequest
     const raw = JSON.stringify({ method: 'event', params: { subscription: 's', data } })
     for (const watcher of this.#watchers)
