@@ -19,10 +19,16 @@ export interface Produced {
   readonly timeout: number
   readonly compression?: number
   readonly transactionalId?: string | null
+  /** a Long in kafkajs's defaults; -1: none */
   readonly producerId?: unknown
+  readonly producerEpoch?: number
   readonly topicData: readonly {
     readonly topic: string
-    readonly partitions: readonly { readonly partition: number; readonly messages: readonly ProducedMessage[] }[]
+    readonly partitions: readonly {
+      readonly partition: number
+      readonly firstSequence?: number
+      readonly messages: readonly ProducedMessage[]
+    }[]
   }[]
 }
 
@@ -57,11 +63,13 @@ export const patchProduce = (): void => {
   }
 }
 
-const isPlain = ({ compression, transactionalId, producerId, topicData }: Produced): boolean =>
+/** Neither idempotent nor compressed, and no record with a time of its own. */
+export const isPlain = ({ compression, transactionalId, producerId = -1, producerEpoch, topicData }: Produced): boolean =>
   !compression &&
   transactionalId == null &&
-  producerId === undefined &&
-  topicData.every(({ partitions }) => partitions.every(({ messages }) => messages.every(isPlainMessage)))
+  String(producerId) === '-1' &&
+  !producerEpoch &&
+  topicData.every(({ partitions }) => partitions.every(({ firstSequence, messages }) => !firstSequence && messages.every(isPlainMessage)))
 
 const isPlainMessage = ({ headers, timestamp }: ProducedMessage): boolean => {
   if (timestamp !== undefined) return false

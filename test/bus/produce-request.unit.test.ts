@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
-import { crc32c, produceRequest } from '#bus/produce-request.ts'
+import { crc32c, isPlain, produceRequest } from '#bus/produce-request.ts'
 import type { Produced } from '#bus/produce-request.ts'
 
 const require = createRequire(import.meta.url)
@@ -40,6 +40,27 @@ describe('a produce request', () => {
     } finally {
       vi.useRealTimers()
     }
+  })
+
+  it("is ours as kafkajs's producer asks for it, and kafkajs's where more is asked for", () => {
+    const messages = [{ key: 'k', value: 'v', headers: { name: 'value' } }]
+    const partitions = [{ partition: 0, firstSequence: 0, messages }]
+    // As producer/sendMessages.js and broker/index.js of 2.2.4 call it.
+    const asked: Produced = {
+      acks: -1,
+      timeout: 1,
+      compression: 0,
+      producerId: -1,
+      producerEpoch: 0,
+      topicData: [{ topic: 't', partitions }],
+    }
+    expect(isPlain(asked)).toBe(true)
+    const timed = [{ partition: 0, messages: [{ ...messages[0]!, timestamp: '1' }] }]
+    const binary = [{ partition: 0, messages: [{ ...messages[0]!, headers: { name: Buffer.from('v') } }] }]
+    const sequenced = [{ partition: 0, firstSequence: 5, messages }]
+    for (const other of [timed, binary, sequenced])
+      expect(isPlain({ ...asked, topicData: [{ topic: 't', partitions: other }] })).toBe(false)
+    for (const more of [{ compression: 1 }, { producerId: 7 }, { transactionalId: 'x' }]) expect(isPlain({ ...asked, ...more })).toBe(false)
   })
 
   it('is summed as RFC 3720 says', () => {
