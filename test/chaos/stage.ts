@@ -46,7 +46,7 @@ export const openStage = async (release: string): Promise<Stage> => {
       await Promise.resolve()
         .then(step)
         .catch((error: unknown) => faults.push(error instanceof Error ? error.message : String(error)))
-    if (!keepsLogs && faults.length === 0) rmSync(dir, { recursive: true, force: true })
+    rmSync(keepsLogs || faults.length > 0 ? join(dir, 'stack') : dir, { recursive: true, force: true })
     return faults
   }
   try {

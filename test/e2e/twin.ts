@@ -10,7 +10,6 @@ import type { Deployment } from './deployment.ts'
 export interface Twin {
   /** @throws {Error} it did not end in order */
   drain(): Promise<void>
-  kill(): Promise<void>
 }
 
 const RUNS_WITHIN_MS = 30_000
@@ -48,9 +47,6 @@ export const twinOf = async ({ pid, dataDir }: Deployment, service: ServiceName)
       await control.order('/drain').catch(() => undefined)
       const { code, signal } = await child.end([{ signal: 'SIGTERM', graceMs: 15_000 }])
       if (code !== 0) throw new Error(`the second process of ${service} ended with ${signal ?? code} after its drain: ${tailOf(logFile)}`)
-    },
-    kill: async () => {
-      await child.end([])
     },
   }
 }
