@@ -3,13 +3,15 @@ import { Client } from 'pg'
 import { startPostgres } from '#deploy/local/postgres.ts'
 import type { Postgres } from '#deploy/local/postgres.ts'
 import { migrate } from '#storage/migrate.ts'
-import { BENCH_SERVICE, quiet } from './bench-host.ts'
+import { BENCH_SERVICE, BESIDE_SERVICE, quiet } from './bench-host.ts'
 import { temporaryDir } from './temporary-dir.ts'
 
 export interface BenchDatabase {
   readonly postgres: Postgres
   /** of the bench service's role */
   readonly url: string
+  /** of another service's role, for a lane beside it */
+  readonly besideUrl: string
   /** as the superuser, on a connection of its own */
   admin<R>(work: (db: Client) => Promise<R>): Promise<R>
 }
@@ -29,7 +31,7 @@ export const withDatabase = async (name: string, work: (database: BenchDatabase)
         await db.end()
       }
     }
-    await work({ postgres, url: roleUrls[BENCH_SERVICE] ?? '', admin })
+    await work({ postgres, url: roleUrls[BENCH_SERVICE] ?? '', besideUrl: roleUrls[BESIDE_SERVICE] ?? '', admin })
   } finally {
     await postgres.stop()
     dir.remove()

@@ -8,6 +8,8 @@ import { laneStore } from '#storage/lane-store.ts'
 
 /** Its role commits; its own actors are not here. */
 export const BENCH_SERVICE = 'market-reference-ingest'
+/** Where one database has a second lane. */
+export const BESIDE_SERVICE = 'strategy-engine'
 
 export const quiet = { debug() {}, info() {}, warn() {}, error: (_: object, text: string) => process.stderr.write(`${text}\n`) }
 const uncounted: Meter = { count() {}, observe() {} }

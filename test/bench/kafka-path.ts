@@ -8,7 +8,7 @@ import { kafkaBus } from '#bus/kafka.ts'
 import { startBroker } from '#deploy/local/broker.ts'
 import type { Broker } from '#deploy/local/broker.ts'
 import { makeTopics } from '#test/bus/topics.ts'
-import { moment, quiet, serviceOf, startHost } from './bench-host.ts'
+import { BESIDE_SERVICE, moment, quiet, serviceOf, startHost } from './bench-host.ts'
 import type { BenchHost } from './bench-host.ts'
 import type { Contestant } from './contest.ts'
 import { measured } from './contest.ts'
@@ -18,6 +18,7 @@ import { EVENTS_AN_ACTOR, STEPS, orderMachine } from './work.ts'
 const definition = serviceOf(
   { order: { machine: orderMachine, version: 1, input: (order: string) => ({ order }) } },
   {
+    name: BESIDE_SERVICE,
     inputs: {
       'norm.swap_demand': ({ payload: { quote_id } }) => {
         const [key = '', step] = quote_id.split('.')

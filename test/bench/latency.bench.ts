@@ -22,7 +22,7 @@ const shown = (list: readonly number[]): string =>
 
 say(`latency: ${loadNow()} at the start`)
 const dir = temporaryDir('latency')
-await withDatabase('latency', async ({ url, postgres }) => {
+await withDatabase('latency', async ({ besideUrl: url, postgres }) => {
   const broker = await benchBroker(dir.path)
   try {
     const contestant = oursOnKafka(url, postgres.pid(), broker, ACTORS)

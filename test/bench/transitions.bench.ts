@@ -34,11 +34,11 @@ const HOST_MICROS_ON_KAFKA = 38
 
 const wanted = (name: string): boolean => ONLY?.includes(name) ?? true
 
-const contestants = async ({ url, postgres }: BenchDatabase, broker: Broker | null, dataDir: string): Promise<Contestant[]> => {
+const contestants = async ({ url, besideUrl, postgres }: BenchDatabase, broker: Broker | null, dataDir: string): Promise<Contestant[]> => {
   const [admin, pid] = [postgres.adminUrl, postgres.pid()]
   const all: Contestant[] = []
   if (wanted('ours')) all.push(ours(url, pid, ACTORS))
-  if (broker) all.push(oursOnKafka(url, pid, broker, KAFKA_ACTORS))
+  if (broker) all.push(oursOnKafka(besideUrl, pid, broker, KAFKA_ACTORS))
   if (wanted('naive')) all.push(await naive(admin, pid, NAIVE_ACTORS))
   if (wanted('floor')) all.push(await floor(admin, pid, ACTORS))
   const [wantsDbos, wantsRestate] = [wanted('dbos'), wanted('restate') || wanted('restate-xstate')]
@@ -67,7 +67,7 @@ const show = (results: ReadonlyMap<Contestant, readonly Measured[]>): void => {
       const [rateOfOurs, goal] = [rates.get(own), goals[name]]
       if (rateOfOurs === undefined || name in GOALS) continue
       const ratio = (rateOfOurs / rate).toFixed(2).padStart(7)
-      say(`  ${own} / ${name}`.padEnd(28) + `${ratio}x${goal === undefined ? '' : ` (goal ${goal}x)`}`)
+      say(`  ${own} / ${name}`.padEnd(30) + `${ratio}x${goal === undefined ? '' : ` (goal ${goal}x)`}`)
     }
   }
   const onKafka = [...results].find(([{ name }]) => name === 'ours-kafka')?.[1].map(({ hostMicros }) => hostMicros)
