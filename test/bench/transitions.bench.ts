@@ -61,13 +61,19 @@ const show = (results: ReadonlyMap<Contestant, readonly Measured[]>): void => {
     say(`  ${name.padEnd(15)}${rate.padEnd(28)}/s  ${cpu.padEnd(26)} us CPU each, ${host} of it the host's`)
     say(`${' '.repeat(17)}${about}; ${actors} actors a round`)
   }
-  const rates = new Map([...results].map(([{ name }, rounds]) => [name, median(rounds.map(({ perSecond }) => perSecond))]))
+  const medians = new Map(
+    [...results].map(([{ name }, rounds]) => [
+      name,
+      { rate: median(rounds.map(({ perSecond }) => perSecond)), cpu: median(rounds.map(({ cpuMicros }) => cpuMicros)) },
+    ]),
+  )
   for (const [own, goals] of Object.entries(GOALS)) {
-    for (const [name, rate] of rates) {
-      const [rateOfOurs, goal] = [rates.get(own), goals[name]]
-      if (rateOfOurs === undefined || name in GOALS) continue
-      const ratio = (rateOfOurs / rate).toFixed(2).padStart(7)
-      say(`  ${own} / ${name}`.padEnd(30) + `${ratio}x${goal === undefined ? '' : ` (goal ${goal}x)`}`)
+    for (const [name, theirs] of medians) {
+      const [mine, goal] = [medians.get(own), goals[name]]
+      if (!mine || name in GOALS) continue
+      const ratio = (mine.rate / theirs.rate).toFixed(2).padStart(7)
+      const byCpu = (theirs.cpu / mine.cpu).toFixed(1)
+      say(`${`  ${own} / ${name}`.padEnd(30)}${ratio}x${goal === undefined ? '' : ` (goal ${goal}x)`}, ${byCpu}x less CPU each`)
     }
   }
   const onKafka = [...results].find(([{ name }]) => name === 'ours-kafka')?.[1].map(({ hostMicros }) => hostMicros)
