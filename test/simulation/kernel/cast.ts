@@ -1,5 +1,6 @@
 import type { BusRecord } from '#actors/runtime/ports.ts'
 import type { ServiceDefinition } from '#actors/runtime/service.ts'
+import type { TopicName } from '#machines/contracts/topics.ts'
 import type { StoredLane } from '../../twins/store-lane.ts'
 import type { Cast, Part, Sending, Stage } from '../cast.ts'
 import type { SimProcess } from '../process.ts'
@@ -72,6 +73,8 @@ export class KernelCast implements Cast {
   }
 
   counts(): Record<string, number> {
-    return { sends: this.#venue.sends.length, settled: this.#venue.settled.size }
+    const of = (name: TopicName): number => this.#log.filter(({ topic }) => topic === name).length
+    const [demands, commands, results] = [of('norm.swap_demand'), of('cmd.execute_trade'), of('exec.trade_result')]
+    return { demands, commands, results, sends: this.#venue.sends.length, settled: this.#venue.settled.size }
   }
 }
