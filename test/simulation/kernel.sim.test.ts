@@ -26,8 +26,8 @@ describe('the kernel in a world where everything fails', () => {
   })
 
   it('does something in it: demands become commands, sends and settlements, and processes die on the way', async () => {
-    const { counts } = await run({ seed: 1, steps: STEPS })
+    const all = await Promise.all([1, 2, 3, 4, 5].map((seed) => run({ seed, steps: STEPS })))
     for (const what of ['demands', 'commands', 'sends', 'settled', 'crashes', 'freezes', 'orders'])
-      expect(counts[what], what).toBeGreaterThan(0)
+      expect(all.filter(({ counts }) => (counts[what] ?? 0) > 0).length, what).toBeGreaterThan(2)
   })
 })

@@ -322,7 +322,7 @@ class World {
         process.host = host
         this.#cast.began(process)
         if (this.#cast.armed.includes(service) && this.#random.chance(0.7))
-          this.#time.after(400, 'somebody arms', () => this.#order(service, 'arm'))
+          this.#time.after(this.#random.between(400, 3_000), 'somebody arms', () => this.#order(service, 'arm'))
       },
       // What a main.ts does with it: it ends, and is started again.
       () => this.#end(process),
