@@ -6,7 +6,7 @@ import type { Sessions, Statement } from './session.ts'
 
 /**
  * Commits one batch of a lane in one statement and one fsync: all of it or nothing.
- * The guard is in `commit_batch` (migrations/0005_commit.sql, C1 to C6): it raises on a stale epoch, a used number or a
+ * The guard is in `commit_batch` (migrations/0010_journal_by_batch.sql; C1 to C6 in 0005): it raises on a stale epoch, a used number or a
  * hole, because a check that merely matched no rows would let the rest through.
  * @returns 'again' when exactly this batch was committed before
  * @throws {StoreError} with every code of `StoreCode`

@@ -444,18 +444,13 @@ export class Turns {
     const parsed = contract.schema.safeParse(payload)
     if (!parsed.success) throw new EventRefused(`its ${topic} record does not fit: ${z.prettifyError(parsed.error)}`)
     const payloadText = JSON.stringify(payload)
-    const envelope = {
-      event_id: `${this.#memory.incarnation}:${this.#memory.turn}:${index}`,
-      event_type: contract.event_type,
-      venue: rest.venue ?? NEAR_INTENTS,
-      source: this.#options.service,
-      schema_version: SCHEMA_VERSION,
-      observed_at: rest.observed_at ?? null,
-      ingested_at: nowIso,
-      correlation_id: rest.correlation_id ?? cause?.correlation_id ?? null,
-      causation_id: cause?.event_id ?? null,
-    }
-    const text = `${JSON.stringify(envelope).slice(0, -1)},"payload":${payloadText},"raw":${rest.raw ? JSON.stringify(rest.raw) : '{}'}}`
+    const { incarnation, turn } = this.#memory
+    // By hand, as JSON.stringify would write it: names and ids of our own need no escaping, what others said does.
+    const text =
+      `{"event_id":"${incarnation}:${turn}:${index}","event_type":"${contract.event_type}","venue":${quoted(rest.venue ?? NEAR_INTENTS)},` +
+      `"source":"${this.#options.service}","schema_version":${SCHEMA_VERSION},"observed_at":${quoted(rest.observed_at)},` +
+      `"ingested_at":"${nowIso}","correlation_id":${quoted(rest.correlation_id ?? cause?.correlation_id)},` +
+      `"causation_id":${quoted(cause?.event_id)},"payload":${payloadText},"raw":${rest.raw ? JSON.stringify(rest.raw) : '{}'}}`
     const bytes = bytesOf(text)
     if (bytes > RECORD_BYTES) throw new EventRefused(`its ${topic} record has ${bytes} bytes, above ${RECORD_BYTES}`)
     return {
@@ -628,6 +623,8 @@ export class Turns {
 }
 
 const NOBODY: Address = { kind: '', key: '' }
+
+const quoted = (text: string | null | undefined): string => (text == null ? 'null' : JSON.stringify(text))
 
 const isEmpty = (object: object): boolean => {
   for (const _ in object) return false
