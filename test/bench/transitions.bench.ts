@@ -73,7 +73,7 @@ const show = (results: ReadonlyMap<Contestant, readonly Measured[]>): void => {
       if (!mine || name in GOALS) continue
       const ratio = (mine.rate / theirs.rate).toFixed(2).padStart(7)
       const byCpu = (theirs.cpu / mine.cpu).toFixed(1)
-      say(`${`  ${own} / ${name}`.padEnd(30)}${ratio}x${goal === undefined ? '' : ` (goal ${goal}x)`}, ${byCpu}x less CPU each`)
+      say(`${`  ${own} / ${name}`.padEnd(30)}${ratio}x${goal === undefined ? '' : ` (goal ${goal}x)`}; each takes ${byCpu}x our CPU`)
     }
   }
   const onKafka = [...results].find(([{ name }]) => name === 'ours-kafka')?.[1].map(({ hostMicros }) => hostMicros)
