@@ -16,6 +16,10 @@ export const KNOWN_SEEDS: readonly number[] = [
   20133, // an arm just before a disarm that could not be written opened the gate
   20337, // (the world) a frozen process heard what was new before what it had missed
   90, // storage declared lost by a process that had slept over its takeover
+  136, // the chain's word from before a deadline, heard after it, freed an offer that settled
+  208, // a command that storage had forgotten was refused as TOO_LATE, and its offer settled
+  239, // a lane that read itself again did not see that storage had gone back
+  20003, // after a failover every owner found again that storage had gone back, for ever
 ]
 
 /** Where each mutant was found out: what `npm run sim -- --find-seeds` writes. */
