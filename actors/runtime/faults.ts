@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import type { StoreErrorCode } from './ports.ts'
 
 /** The code that a store put on an error, or null for any other error. */
@@ -31,4 +32,8 @@ export class LaneReset extends Error {
   readonly code = 'lane_reset'
 }
 
-export const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+/** One line for a log, a cause, an alert. The message of a schema's error is the JSON of its issues. */
+export const textOf = (error: unknown): string => {
+  if (error instanceof z.ZodError) return error.issues.map(({ path, message }) => `${path.join('.') || 'it'}: ${message}`).join('; ')
+  return error instanceof Error ? error.message : String(error)
+}

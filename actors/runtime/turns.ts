@@ -260,6 +260,7 @@ export class Turns {
   /** One that was let go and still cannot be read: it stays where it is. */
   parkAgain(draft: Draft, { turn, event }: Letter, why: string): void {
     this.#memory.turn++
+    this.#memory.parked.resolved(NOBODY, turn)
     this.#memory.parked.hold(NOBODY, turn, why, draft.nowMs)
     draft.letter(turn, { cause: withoutNul(why) })
     this.#options.count('letters.parked_again')
