@@ -28,12 +28,17 @@ export const toldBefore = (memory: Pick<LaneMemory, 'parked' | 'halted' | 'effec
     ['overdue', overdueOf(memory, memory.nowMs).length > 0 ? UNKNOWN : ''],
   ])
 
-/** The conditions that are not as they were told, as of now. `overdue` is looked for apart: it comes with time and not with a turn. */
-export const news = (memory: LaneMemory, overdue: readonly EffectRow[]): { condition: Condition; found: Found | null }[] =>
-  CONDITIONS.flatMap((condition) => {
-    const found = FINDERS[condition](memory, overdue)
+/**
+ * The conditions that are not as they were told, as of now. `overdue` is looked for apart: it comes with time and not with a turn.
+ * What ended since is left out: the batch that ends it says so, or, after its owner's death, nobody would.
+ */
+export const news = (memory: LaneMemory, overdue: readonly EffectRow[]): { condition: Condition; found: Found | null }[] => {
+  const open = overdue.filter(({ effect }) => memory.effects.has(effect))
+  return CONDITIONS.flatMap((condition) => {
+    const found = FINDERS[condition](memory, open)
     return (found?.key ?? '') === memory.told.get(condition) ? [] : [{ condition, found }]
   })
+}
 
 /** Effects whose outcome their oracle should have told by now. */
 export const overdueOf = (memory: Pick<LaneMemory, 'effects'>, nowMs: number): EffectRow[] =>

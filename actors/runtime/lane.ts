@@ -375,7 +375,7 @@ export class Lane {
   }
 
   #news(): ReturnType<typeof news> {
-    return this.#state === 'running' ? news(this.#now.memory, this.#overdue) : []
+    return news(this.#now.memory, this.#overdue)
   }
 
   /** Whoever watches over the services learns it with the batch that brought it. */
