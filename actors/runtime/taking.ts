@@ -121,7 +121,7 @@ export class Taking {
     publishedMs: number | null = null,
   ): Promise<void> | undefined {
     if (this.#now.poison?.item !== item) return this.#now.turns.deliver(draft, to, event, cause, origin, publishedMs)
-    this.#now.turns.parkPoisoned(draft, to, origin, event, `storage refused it: ${this.#now.poison.why}`)
+    this.#now.turns.parkPoisoned(draft, { to, event, cause, origin, publishedMs, why: `storage refused it: ${this.#now.poison.why}` })
     return undefined
   }
 

@@ -268,10 +268,13 @@ export class Turns {
   }
 
   /** An event that storage would not take: parked with its actor, untried. */
-  parkPoisoned(draft: Draft, to: Address, origin: string, event: PlainEvent, why: string): void {
+  parkPoisoned(
+    draft: Draft,
+    { to, event, cause, origin, publishedMs, why }: Pick<Delivery, 'to' | 'event' | 'cause' | 'origin' | 'publishedMs'> & { why: string },
+  ): void {
     this.#memory.turn++
-    const stamped = { ...event, now: draft.nowMs, id: `${this.#memory.incarnation}:${this.#memory.turn}`, cause: null }
-    const delivery = { to, event, cause: null, origin, depth: 0, isOrder: false, asker: null, publishedMs: null, letter: null }
+    const stamped = { ...event, now: draft.nowMs, id: `${this.#memory.incarnation}:${this.#memory.turn}`, cause }
+    const delivery = { to, event, cause, origin, depth: 0, isOrder: false, asker: null, publishedMs, letter: null }
     this.#refuse(draft, delivery, stamped, null, why, 'storage')
   }
 

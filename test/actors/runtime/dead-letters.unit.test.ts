@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Submitted } from '#actors/runtime/host.ts'
 import type { LaneStore } from '#actors/runtime/ports.ts'
+import { StoreError } from '#storage/errors.ts'
 import { onlyLane, Rig } from './rig.ts'
 import type { Running } from './rig.ts'
 import { outside, workerService } from './worker.ts'
@@ -247,6 +248,30 @@ describe('a parked event', () => {
     expect(shown(running)).toMatchObject({ held: 1, waiting: 1, under_way: 0, actors: [{ ...a, turn: 3 }] })
     await give(rig, running, 'drop', a, 1_000)
     expect(rig.seen('a')).toEqual(['note', 'note'])
+  })
+
+  it('that storage refused is taken later as the record it was: of a time that storage forgot, it is asked about and not sent', async () => {
+    let isRefusing = true
+    const { of, rig, running } = await begun({
+      store: (own) => ({
+        ...own,
+        commit: async (service, batch) => {
+          if (isRefusing && batch.actors.length > 0) throw new StoreError('bad_data', 'not these')
+          return own.commit(service, batch)
+        },
+      }),
+    })
+    rig.put('a', { type: 'submit', ms: 60_000 }, { eventId: 'demand-1' })
+    await rig.pass(500)
+    expect(rig.parked()).toEqual(['worker/a: storage refused it: not these'])
+    isRefusing = false
+    await running.host.drain()
+    await rig.store.reincarnate('worker', 0, rig.lane.incarnation)
+    const second = await rig.start()
+    await give(rig, second, 'replay', a, 1_000)
+    expect([of.sent, of.asked.length > 0, rig.seen('a')?.slice(0, 2)]).toEqual([[], true, ['submit', 'submit.uncertain']])
+    const event = JSON.parse(Buffer.from(rig.lane.journal.at(-2)!.event).toString()) as { cause: unknown }
+    expect(event.cause).toEqual({ event_id: 'demand-1', correlation_id: null })
   })
 
   it('with a key that cannot be stored is parked all the same, and can only be dropped', async () => {
