@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { LetterRow, ParkedRow } from '#actors/runtime/ports.ts'
-import { bytesOf, historyRow, journalRow, takeFree, textOf } from '#test/storage/lane.ts'
+import { actorRow, bytesOf, historyRow, journalRow, takeFree, textOf } from '#test/storage/lane.ts'
 import type { OwnedLane } from '#test/storage/lane.ts'
 import { KEYED, LANES } from './store-given.ts'
 import type { GivenStore } from './store-given.ts'
@@ -36,6 +36,33 @@ export const letterContract = (given: GivenStore): void => {
         { key: 'l1', turn: behind, held: false, open: 1 },
         { key: 'l2', turn: other, held: true },
       ])
+    })
+
+    test('that fail again are held since then', async () => {
+      const owner = await given.own(3)
+      const [again, still] = await park(owner, ['quote s1', 'quote s2'], [])
+      const since = async (): Promise<(number | undefined)[]> => {
+        const { parkedActors } = await given.store.recover(KEYED, 3, owner.epoch, 10)
+        return [again, still].map((turn) => parkedActors.find((actor) => actor.turn === turn)?.sinceMs)
+      }
+      const [first, other] = await since()
+      await given.under.pass(20)
+      await owner.commitNext({ letters: [letter(again!, { waits: true, ordered: 'by ada' })] })
+      expect(await since()).toEqual([first, other])
+      await owner.commitNext({ letters: [letter(again!, { cause: 'again' })] })
+      expect(await since()).toEqual([expect.toSatisfy((ms: number) => ms > first!), other])
+    })
+
+    test('keep the row of an actor that has ended: without it they would begin it anew', async () => {
+      const owner = await given.own(2)
+      const [turn] = await park(owner, ['counter ended'], [])
+      await owner.commitNext({ actors: [actorRow('ended', { status: 'done', endedAtMs: 1 })] })
+      const row = [{ kind: 'counter', key: 'ended' }]
+      expect(await given.store.sweep(KEYED, 2, 100)).toBe(0)
+      expect(await given.store.load(KEYED, 2, row)).toHaveLength(1)
+      await owner.commitNext({ letters: [letter(turn!, { done: 'dropped' })] })
+      expect(await given.store.sweep(KEYED, 2, 100)).toBe(1)
+      expect(await given.store.load(KEYED, 2, row)).toEqual([])
     })
 
     test('are read in the order of their turns, a few at a time, and only those asked for', async () => {

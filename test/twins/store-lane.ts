@@ -104,7 +104,8 @@ export const write = (row: StoredLane, batch: Batch): (() => void) => {
     const found = letters?.get(turn)
     if (!found) continue
     const { one, index } = found
-    parked[index] = { ...one, waits, cause: cause || one.cause, ordered: ordered || one.ordered, done: done || null }
+    const atMs = cause === '' ? one.atMs : batch.nowMs
+    parked[index] = { ...one, waits, cause: cause || one.cause, ordered: ordered || one.ordered, done: done || null, atMs }
   }
   for (const { id, answer } of batch.orders) {
     const order = row.orders.get(id)

@@ -322,12 +322,13 @@ export const memoryStore = (options: { clock: Clock; lanes?: number; remembersMs
     },
     async sweep(service, beforeMs, limit) {
       let gone = 0
-      for (const { actors } of db.lanes.get(service)?.values() ?? [])
-        for (const [key, { endedAtMs }] of actors)
-          if (gone < limit && endedAtMs !== null && endedAtMs < beforeMs) {
-            put(actors, key, undefined)
-            gone++
-          }
+      for (const { actors, parked } of db.lanes.get(service)?.values() ?? [])
+        for (const [at, { kind, key, endedAtMs }] of actors) {
+          if (gone >= limit || endedAtMs === null || endedAtMs >= beforeMs) continue
+          if (parked.some((one) => one.done === null && one.kind === kind && one.key === key)) continue
+          put(actors, at, undefined)
+          gone++
+        }
       return gone
     },
     async sweepMarks(service, lane, low) {
