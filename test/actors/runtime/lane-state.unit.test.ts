@@ -106,7 +106,7 @@ describe('what a lane tells of itself', () => {
     rig.put('a', { type: 'submit', ms: 1_000 })
     await rig.pass(33_000)
     expect(told(rig)).toMatchObject([{ condition: 'overdue', holds: true }])
-    void running.host.drain(5_000)
+    void running.host.drain()
     await rig.pass(100)
     of.oracle = async () => ({ answer: 'never', as_of_ms: rig.time.nowMs, detail: {} })
     await rig.pass(6_000)
