@@ -34,7 +34,9 @@ const huntOne = async (mutant: Mutant, { seed: first, runs, steps }: Arguments, 
     const { ran } = await crew.run({ seed, steps, mutant: mutant.name })
     progress.ran(ran.counts['steps'] ?? 0)
     const [said] = ran.violations
-    if (said !== undefined) return { mutant, runs: seed - first + 1, caught: { seed, said } }
+    // A world that is wrong without the mutant as well has found out nothing.
+    if (said !== undefined && (await crew.run({ seed, steps })).ran.violations.length === 0)
+      return { mutant, runs: seed - first + 1, caught: { seed, said } }
   }
   return { mutant, runs, caught: null }
 }

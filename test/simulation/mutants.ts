@@ -372,4 +372,34 @@ export const MUTANTS: readonly Mutant[] = [
   },
 
   // --- a database that lost its last second ---
+
+  // --- what is booked, and a database that lost its last second ---
+  {
+    name: 'settled height too low',
+    breaks: 'a settlement is booked at a height that shows it',
+    file: 'actors/services/trade-executor/effects.ts',
+    from: 'settled_height: block_height',
+    to: 'settled_height: block_height - 6',
+  },
+  {
+    name: 'incarnation kept after storage went back',
+    breaks: 'what is said after a loss is said under a new incarnation',
+    file: STORE,
+    from: 'row.incarnation = draw()',
+    to: 'draw()',
+  },
+  {
+    name: 'arm survives the loss of storage',
+    breaks: 'after a loss everything is disarmed',
+    file: 'machines/arm/machine.ts',
+    from: 'armed.release === release && armed.incarnation === incarnation',
+    to: 'armed.release === release',
+  },
+  {
+    name: 'sent again after the loss',
+    breaks: 'what a record from before a loss leads to is not sent, it is asked about',
+    file: TURNS,
+    from: 'publishedMs < drawnMs',
+    to: 'publishedMs < 0',
+  },
 ]

@@ -70,4 +70,8 @@ export const MUTANT_SEEDS: Readonly<Record<string, number>> = {
   'nonce drawn anew at the send': 3,
   'bytes to sign worked out anew': 1,
   'a float in a context': 1,
+  'settled height too low': 3,
+  'incarnation kept after storage went back': 25,
+  'arm survives the loss of storage': 18,
+  'sent again after the loss': 38,
 }

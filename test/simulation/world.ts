@@ -378,7 +378,7 @@ class World {
     const until = this.#time.nowMs + QUIET_WITHIN_MS
     for (const { service } of this.#cast.parts) {
       // Who takes orders may just be on its way out, and its successor on its way in.
-      while (!this.#taker(service) && this.#time.nowMs < until) await this.#pass(250)
+      while (this.#watcher.violations.length === 0 && !this.#taker(service) && this.#time.nowMs < until) await this.#pass(250)
       this.#order(service, 'resume')
     }
     while (this.#watcher.violations.length === 0 && this.#watcher.unfinished().length > 0 && this.#time.nowMs < until) await this.#pass(250)
