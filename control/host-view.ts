@@ -14,7 +14,8 @@ export interface HostView {
   /** The orders that this service has beside the common ones. */
   readonly orders: readonly OrderRoute[]
   machines(): readonly MachineDescription[]
-  actors(query: { kind?: string; state?: string; limit: number; after?: string }): Promise<{ actors: ActorSummary[]; next: string | null }>
+  /** Null: `after` is no cursor of an earlier page. */
+  actors(query: { kind?: string; state?: string; limit: number; after?: string }): Promise<ActorPage | null>
   /** null: no such actor in any lane of this service. */
   actor(kind: string, key: string): Promise<object | null>
   /** An actor as it was. Null: no such actor. */
@@ -81,7 +82,12 @@ export interface MachineDescription {
   readonly mermaid: string
 }
 
-export interface ActorSummary {
+export interface ActorPage {
+  readonly actors: ActorSummary[]
+  readonly next: string | null
+}
+
+interface ActorSummary {
   readonly kind: string
   readonly key: string
   readonly state: string

@@ -27,6 +27,11 @@ export interface ActorQuery {
   readonly after?: string
 }
 
+export interface ActorPage {
+  readonly actors: ActorSummary[]
+  readonly next: string | null
+}
+
 /** Bytea comes as a Buffer, bigint as a number (read-pool.ts). */
 const Bytes = z.instanceof(Uint8Array)
 const ActorRow = z.object({
@@ -47,11 +52,12 @@ const PAGE = 500
 
 /**
  * Actors in the order of service, lane, kind and key. The state is inside the snapshot's bytes, so a filter on it is applied
- * here, and a page may hold fewer than `limit` with more to come.
+ * here, and a page may hold fewer than `limit` with more to come. Null: `after` is no cursor of ours.
  */
-export const listActors = async (db: CommonQueryMethods, query: ActorQuery): Promise<{ actors: ActorSummary[]; next: string | null }> => {
+export const listActors = async (db: CommonQueryMethods, query: ActorQuery): Promise<ActorPage | null> => {
   const actors: ActorSummary[] = []
   let after = query.after
+  if (after !== undefined && placeOf(after) === null) return null
   for (let looked = 0; looked < LOOKED_AT_MOST; looked += PAGE) {
     const size = query.state === undefined ? query.limit - actors.length : PAGE
     const rows = await actorRows(db, { ...query, after }, size)
@@ -101,11 +107,11 @@ const summaryOf = (row: ActorRow): ActorSummary => {
 
 const isInState = (state: string, wanted: string): boolean => state === wanted || state.startsWith(`{${JSON.stringify(wanted)}:`)
 
-const Place = z.tuple([z.string(), z.int(), z.string(), z.string()])
+const Text = z.string().regex(/^[^\0]*$/)
+const Place = z.tuple([Text, z.int32(), Text, Text])
 const cursorOf = ({ service, lane, kind, key }: ActorRow): string =>
   Buffer.from(JSON.stringify([service, lane, kind, key])).toString('base64url')
 
-/** Null for a cursor that is not ours: the list starts over. */
 const placeOf = (cursor: string): { service: string; lane: number; kind: string; key: string } | null => {
   const parsed = Place.safeParse(readJson(Buffer.from(cursor, 'base64url')))
   if (!parsed.success) return null
@@ -177,10 +183,17 @@ export const readActor = async (db: CommonQueryMethods, service: string, kind: s
       sequence,
       at: isoOf(nowMs),
       outcome: OUTCOMES[outcome],
-      event: readJson(event),
+      event: withoutDistance(readJson(event)),
     })),
     parked: parked.map((line) => ({ ...line, event: readJson(line.event) })),
   }
+}
+
+/** What leads from one entry to the one before is the journal's own (J2), and no part of the event. */
+const withoutDistance = (event: unknown): unknown => {
+  if (typeof event !== 'object' || event === null || !('$ago' in event)) return event
+  const { $ago: _, ...rest } = event
+  return rest
 }
 
 /** Where an actor stands, and its turns, newest first, as far as `enough` wants them; null where no lane of the service has it. */

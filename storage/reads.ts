@@ -3,7 +3,7 @@ import type { QuoteChain } from './history/chain.ts'
 import { keptTurns, readTurns } from './journal.ts'
 import type { JournalTurn, LaneAddress } from './journal.ts'
 import { listActors, readActor, readHistory } from './read-actors.ts'
-import type { ActorDetail, ActorHistory, ActorQuery, ActorSummary } from './read-actors.ts'
+import type { ActorDetail, ActorHistory, ActorPage, ActorQuery } from './read-actors.ts'
 import { readInputs, readLanes, readOrders, readParked } from './read-lanes.ts'
 import type { InputReading, LaneReading, OrderReading, ParkedQuery, ParkedReading } from './read-lanes.ts'
 import { readPool } from './read-pool.ts'
@@ -15,7 +15,8 @@ import type { StoredRows } from './read-stored.ts'
 
 /** Reads for control and the command line. A service's role sees its own rows; the operator's sees all. */
 export interface StoreReads {
-  actors(query: ActorQuery): Promise<{ actors: ActorSummary[]; next: string | null }>
+  /** Null: `after` is no cursor of ours. */
+  actors(query: ActorQuery): Promise<ActorPage | null>
   /** null: no lane of the service has it */
   actor(service: string, kind: string, key: string): Promise<ActorDetail | null>
   /** Its turns, newest first, until `enough` says so of one; null: no lane of the service has it. */

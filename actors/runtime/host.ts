@@ -493,7 +493,7 @@ export class Host {
   }
 
   lanes(): LaneView[] {
-    return [...this.#lanes.values()].map((lane) => lane.describe())
+    return [...this.#lanes.values()].sort((a, b) => a.lane - b.lane).map((lane) => lane.describe())
   }
 
   /** A fixed actor in every held lane, as committed. */

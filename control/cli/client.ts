@@ -21,6 +21,7 @@ export type Fetch = (url: string, init: RequestInit) => Promise<Response>
 const PATIENCE_MS = 15_000
 
 export const makeClient = (fetch: Fetch, service: string, url: string, token: string | undefined): Client => {
+  const who = service === url ? url : `${service} at ${url}`
   const ask = async (path: string, init: RequestInit): Promise<Answer> => {
     const headers = {
       ...(init.body === undefined ? {} : { 'content-type': 'application/json' }),
@@ -28,10 +29,10 @@ export const makeClient = (fetch: Fetch, service: string, url: string, token: st
     }
     const answer = await fetch(`${url}${path}`, { ...init, headers, redirect: 'error', signal: AbortSignal.timeout(PATIENCE_MS) }).catch(
       (error: unknown) => {
-        throw unreachable(`${service} at ${url}`, error)
+        throw unreachable(who, error)
       },
     )
-    const body = await readBody(answer, `${service} at ${url}`)
+    const body = await readBody(answer, who)
     if (answer.ok || answer.status === 404 || (path === '/readyz' && answer.status === 503)) return { status: answer.status, body }
     throw refused(service, answer.status, body, token)
   }

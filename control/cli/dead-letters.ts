@@ -3,7 +3,7 @@ import type { Answer, Client } from './client.ts'
 import { stateIn } from './client.ts'
 import { CliFailure } from './failure.ts'
 import type { Patience } from './orders.ts'
-import { table } from './print.ts'
+import { table, timeOf } from './print.ts'
 import type { DeadLetter } from './readings.ts'
 
 /** What the operator names on the command line. */
@@ -61,11 +61,11 @@ export const resolveLetters = async (
   }
   if (resolved.letters === 0) throw new CliFailure('NOTHING_HELD', `${client.service}: nothing of that kind is held`)
   const held = (await settled(client, answer, patience)).flatMap(({ parked }) => parked.actors)
-  const again = held.filter(({ kind, key, turn }) => actors.includes(kind === '' ? `record of turn ${turn}` : `${kind}/${key}`))
+  const again = held.filter((each) => actors.includes(answeredName(each)))
   if (again.length > 0)
     throw new CliFailure(
       'PARKED_AGAIN',
-      `${client.service}: ${again.map(({ kind, key, cause }) => `${kind}/${key} is parked again (${cause})`).join('; ')}`,
+      `${client.service}: ${again.map((each) => `${answeredName(each)} is parked again (${oneLine(each.cause)})`).join('; ')}`,
     )
   return resolved
 }
@@ -87,7 +87,7 @@ export const tellLetter = (row: DeadLetter): string =>
     `${row.service} ${row.lane}:${row.turn} of ${nameOf(row)}`,
     `at       ${row.at}`,
     `state    ${stateOf(row)}`,
-    `cause    ${row.cause}`,
+    `cause    ${row.cause.replaceAll(/\p{Cc}+/gu, ' ')}`,
     `origin   ${row.origin}`,
     ...(row.ordered === null ? [] : [`let go   by ${row.ordered}`]),
     ...(row.done === null ? [] : [`done     ${row.done}`]),
@@ -95,8 +95,12 @@ export const tellLetter = (row: DeadLetter): string =>
   ].join('\n')
 
 const nameOf = ({ kind, key }: DeadLetter): string => (kind === '' ? 'no actor' : `${kind}/${key}`)
+/** As the order's answer names it. */
+const answeredName = ({ kind, key, turn }: { kind: string; key: string; turn: number }): string =>
+  kind === '' ? `record of turn ${turn}` : `${kind}/${key}`
 const stateOf = ({ done, waits }: DeadLetter): string => (done !== null ? 'done' : waits ? 'waits' : 'held')
-const oneLine = (text: string): string => text.replaceAll(/\s+/g, ' ').slice(0, 100)
+/** What a stranger wrote must not steer the terminal. */
+const oneLine = (text: string): string => text.replaceAll(/[\s\p{Cc}]+/gu, ' ').slice(0, 100)
 
 const argumentsOf = ({ actor, turn, since, all }: Which): Record<string, unknown> => {
   const named = [actor, turn, since, all].filter((one) => one !== undefined)
@@ -108,7 +112,7 @@ const argumentsOf = ({ actor, turn, since, all }: Which): Record<string, unknown
     if (kind === undefined) throw new CliFailure('USAGE', `${actor} is not KIND/KEY; / alone are records that no actor was found for`)
     return { kind, key }
   }
-  const ms = Date.parse(since ?? '')
+  const ms = timeOf(since ?? '')
   if (Number.isNaN(ms)) throw new CliFailure('USAGE', `--since wants a time such as 2026-11-21T10:00:00Z, not ${since}`)
   return { since: new Date(ms).toISOString() }
 }

@@ -26,7 +26,7 @@ export const tellPast = ({ found, service, lane, kind, key }: Past): string => {
     const turn = then.turn
     return [
       `${who}, after turn ${then.sequence}`,
-      `state    ${inline(then.state)}`,
+      ...(then.state === null ? ['it was not yet'] : [`state    ${inline(then.state)}`]),
       ...(turn
         ? [
             `when     ${turn.at}, turn ${turn.turn} of the lane, batch ${turn.batch}${remark(turn)}`,
@@ -34,7 +34,7 @@ export const tellPast = ({ found, service, lane, kind, key }: Past): string => {
             ...turn.outputs.map((output) => `asked    ${inline(output)}`),
           ]
         : []),
-      `context  ${JSON.stringify(then.context, null, 2).replaceAll('\n', '\n         ')}`,
+      ...(then.state === null ? [] : [`context  ${JSON.stringify(then.context, null, 2).replaceAll('\n', '\n         ')}`]),
     ].join('\n')
   }
   if (found.outcome !== 'diff') return who

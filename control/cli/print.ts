@@ -18,3 +18,6 @@ export const duration = (ms: number): string => {
   if (Math.abs(ms) < 120_000) return `${(ms / 1_000).toFixed(1)} s`
   return `${Math.round(ms / 60_000)} min`
 }
+
+/** ms of a date or a time as ISO 8601 writes it, else NaN: `Date.parse` alone makes a day in 2001 of "-1". */
+export const timeOf = (text: string): number => (/^\d{4}-\d\d/.test(text) ? Date.parse(text) : NaN)

@@ -11,7 +11,7 @@ import type { Which } from './dead-letters.ts'
 import { giveOrder } from './orders.ts'
 import type { OrderName } from './orders.ts'
 import { tellPast } from './past.ts'
-import { table } from './print.ts'
+import { table, timeOf } from './print.ts'
 import type { CliWish, Readings, Sources } from './readings.ts'
 import { tellReplay } from './replay.ts'
 import { addSnapshots } from './snapshots.ts'
@@ -69,8 +69,10 @@ const commands = (world: World): Command => {
       'See and steer a running system. Finds it by --url, UNRIP_SERVICES or DATA_DIR/run.json; CONTROL_TOKEN is sent where it is set.',
     )
     .exitOverride()
+    // What stands after `dead-letters drop` is of `drop`: its --json is not that of the list.
+    .enablePositionalOptions()
     .configureOutput({ writeOut: world.out, writeErr: world.err })
-    .showHelpAfterError('(unrip --help shows the commands)')
+    .showHelpAfterError('(unrip --help shows the commands, unrip COMMAND --help its options)')
   const add = (usage: string, says: string, under = program): Command =>
     under.command(usage).description(says).option('--json', 'one JSON object on stdout')
   const lanes = program.command('lanes').description('orders about lanes')
@@ -91,7 +93,12 @@ const commands = (world: World): Command => {
       .requiredOption('--by <who>', 'who orders it; journalled', filled)
       .requiredOption('--reason <why>', 'why; journalled', filled)
       .option('--url <url>', 'the service at this address')
-      .option('--wait <seconds>', 'how long a drain is waited for', seconds, 60)
+      .addOption(
+        new Option('--wait <seconds>', 'how long a drain is waited for')
+          .default(60)
+          .argParser(seconds)
+          .hideHelp(name !== 'drain'),
+      )
       .action(
         async (
           service: string | undefined,
@@ -139,8 +146,12 @@ const commands = (world: World): Command => {
     .option('--from <turn>', "from this turn of the lane on; an actor's are played from its next stored snapshot", whole)
     .option('--to <turn>', 'up to this turn of the lane', whole)
     .action(async (service: string, { json, ...range }: Shared & { lane?: number; from?: number; to?: number }) => {
+      if ((range.from ?? 0) > (range.to ?? Infinity)) throw new CliFailure('USAGE', `--from ${range.from} is after --to ${range.to}`)
       const report = await reading(world, (readings) => readings.replay(service, range, (line) => world.err(`${line}\n`)))
       print(json, report, () => tellReplay(report))
+      const isRange = range.from !== undefined || range.to !== undefined
+      if (isRange && report.lanes.every(({ turns }) => turns === 0))
+        throw new CliFailure('NOTHING_KEPT', `${service}: no journal has a turn in that range`, { reported: true })
       const differing = report.lanes.flatMap(({ lane, difference }) => (difference ? [`lane ${lane} at turn ${difference.turn}`] : []))
       if (differing.length > 0)
         throw new CliFailure('DIFFERS', `${service} comes out otherwise: ${differing.join(', ')}`, { reported: true })
@@ -248,7 +259,7 @@ const whole = (text: string): number => (/^\d{1,15}$/.test(text) ? Number(text) 
 
 const wishedTurn = (at: string): CliWish => {
   if (/^\d{1,15}$/.test(at)) return { at: Number(at) }
-  const until = Date.parse(at)
+  const until = timeOf(at)
   if (Number.isNaN(until))
     throw new CliFailure('USAGE', `--at wants the number of one of its turns or a time such as 2026-11-21T10:00:00Z, not ${at}`)
   return { until }
@@ -323,7 +334,7 @@ const look = async (client: Client): Promise<Seen> => {
 
 const statusTable = (seen: readonly Seen[]): string =>
   table(
-    ['SERVICE', 'URL', 'STATE', 'READY', 'ARMED', 'LANES', 'BLOCKED'],
+    ['SERVICE', 'URL', 'STATE', 'READY', 'ARMED', 'LANES', 'PARKED', 'BLOCKED'],
     seen.map(({ service, url, ready, reasons, state }) => [
       service,
       url,
@@ -331,6 +342,11 @@ const statusTable = (seen: readonly Seen[]): string =>
       ready ? 'yes' : 'no',
       state === null || armedIn(state) === null ? '-' : armedIn(state) ? 'yes' : 'no',
       state === null ? '-' : String(state.lanes.length),
+      state === null ? '-' : String(parkedIn(state)),
       [...(state?.blocked ?? []).map(({ code }) => code), ...reasons].join(', ') || '-',
     ]),
   )
+
+/** Dead letters that wait for a person: `unrip dead-letters` has them. */
+const parkedIn = ({ lanes }: HostState): number =>
+  lanes.reduce((total, lane) => total + ((lane as { parked?: { held?: number } }).parked?.held ?? 0), 0)

@@ -76,13 +76,16 @@ export const readRoutes =
     app.get(
       '/actors',
       { schema: { tags, summary: 'Its actors, a page at a time', querystring: ActorsQuery, response: { 200: Actors, 400: ErrorBody } } },
-      async ({ query: { kind, state, limit, after } }) =>
-        view.actors({
+      async ({ query: { kind, state, limit, after } }) => {
+        const page = await view.actors({
           limit,
           ...(kind === undefined ? {} : { kind }),
           ...(state === undefined ? {} : { state }),
           ...(after === undefined ? {} : { after }),
-        }),
+        })
+        if (page === null) throw new Problem(400, 'INVALID', 'after: is not the `next` of an earlier page', 'after')
+        return page
+      },
     )
 
     app.get(

@@ -46,7 +46,14 @@ export const Actors = z.object({
 export const Anything = z.record(z.string(), z.unknown())
 export const Text = z.string()
 
-const Word = z.string().min(1).max(500)
+/** PostgreSQL's text takes no NUL. */
+const storable = (max: number) =>
+  z
+    .string()
+    .min(1)
+    .max(max)
+    .regex(/^[^\0]*$/, 'a text with \\u0000 is stored nowhere')
+const Word = storable(500)
 export const ActorsQuery = z.strictObject({
   kind: Word.optional(),
   state: Word.optional(),
@@ -70,7 +77,7 @@ export const ActorQuery = z
   })
   .refine(({ at, diff }) => at === undefined || diff === undefined, { path: ['diff'], message: 'not together with at' })
 export const KindParams = z.object({ kind: Word })
-export const ActorParams = z.object({ kind: Word, key: Word })
+export const ActorParams = z.object({ kind: Word, key: storable(2_000) })
 
 const said = (max: number) => z.string().trim().min(1, 'must not be empty').max(max)
 

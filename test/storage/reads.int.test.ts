@@ -110,19 +110,26 @@ const fillHistory = async (): Promise<void> => {
 describe('actors', () => {
   test('are listed in order, a page at a time, until the cursor ends', async () => {
     const first = await strategy.actors({ service: STRATEGY, limit: 2 })
-    expect(first.actors.map(({ kind, key, state, status }) => [kind, key, state, status])).toEqual([
+    expect(first?.actors.map(({ kind, key, state, status }) => [kind, key, state, status])).toEqual([
       ['counter', 'a', 'counting', 'active'],
       ['counter', 'b', 'counting', 'done'],
     ])
-    const second = await strategy.actors({ service: STRATEGY, limit: 2, after: first.next ?? '' })
+    const second = await strategy.actors({ service: STRATEGY, limit: 2, after: first?.next ?? '' })
     expect(second).toMatchObject({ actors: [{ kind: 'quote', key: 'c', version: 3, sequence: 4 }], next: null })
+    for (const place of [
+      'no JSON',
+      '["strategy-engine",0,"quote"]',
+      '["strategy-engine",4294967296,"quote","c"]',
+      '["a",0,"quote","\\u0000"]',
+    ])
+      expect(await strategy.actors({ limit: 2, after: Buffer.from(place).toString('base64url') }), place).toBeNull()
   })
 
   test('are found by kind and by state, a nested one by its outermost name too', async () => {
-    expect((await strategy.actors({ kind: 'quote', limit: 9 })).actors).toHaveLength(1)
-    expect((await strategy.actors({ state: 'open', limit: 9 })).actors.map(({ key }) => key)).toEqual(['c'])
-    expect((await strategy.actors({ state: '{"open":"asking"}', limit: 9 })).actors.map(({ key }) => key)).toEqual(['c'])
-    expect((await strategy.actors({ state: 'ope', limit: 9 })).actors).toEqual([])
+    expect((await strategy.actors({ kind: 'quote', limit: 9 }))?.actors).toHaveLength(1)
+    expect((await strategy.actors({ state: 'open', limit: 9 }))?.actors.map(({ key }) => key)).toEqual(['c'])
+    expect((await strategy.actors({ state: '{"open":"asking"}', limit: 9 }))?.actors.map(({ key }) => key)).toEqual(['c'])
+    expect((await strategy.actors({ state: 'ope', limit: 9 }))?.actors).toEqual([])
   })
 
   test('come one by one with context, timers, effects, journal and parked events', async () => {
@@ -139,9 +146,9 @@ describe('actors', () => {
   })
 
   test('of another service are not there, and the operator sees all', async () => {
-    expect((await executor.actors({ limit: 9 })).actors).toEqual([])
+    expect((await executor.actors({ limit: 9 }))?.actors).toEqual([])
     expect(await executor.actor(STRATEGY, 'quote', 'c')).toBeNull()
-    expect((await operator.actors({ limit: 9 })).actors).toHaveLength(3)
+    expect((await operator.actors({ limit: 9 }))?.actors).toHaveLength(3)
   })
 })
 

@@ -128,7 +128,7 @@ test('status shows every service of UNRIP_SERVICES and is 0 while all answer', a
   const { url } = await served()
   const text = await typed(['status'], services({ 'strategy-engine': url }))
   expect(text).toMatchObject({ code: 0, err: '' })
-  expect(text.out).toMatch(/SERVICE +URL[\s\S]*strategy-engine +http:\/\/127\.0\.0\.1:\d+ +running +yes +no +1 +-/)
+  expect(text.out).toMatch(/SERVICE +URL[\s\S]*strategy-engine +http:\/\/127\.0\.0\.1:\d+ +running +yes +no +1 +0 +-/)
   const json = await typed(['status', '--json'], services({ 'strategy-engine': url }))
   expect(json.json().services['strategy-engine']).toMatchObject({ url, ready: true, state: { lifecycle: 'running' } })
 })
@@ -347,6 +347,7 @@ context  {
   expect(await typed(['actor', 'order/1', '--at', '1'])).toMatchObject({ code: 1, err: 'unrip: no actor order/1 in any service\n' })
   for (const wrong of [
     ['--at', 'yesterday'],
+    ['--at', '-1'],
     ['--diff', '2'],
     ['--diff', '3..2'],
     ['--at', '1', '--diff', '1..2'],
@@ -372,6 +373,7 @@ test('a replay that agrees ends with 0; one that differs with 1, names the turn,
     what: 'outputs',
   })
   expect(await typed(['replay', 'strategy-engine', '--lane', 'x'])).toMatchObject({ code: 2 })
+  expect(await typed(['replay', 'strategy-engine', '--from', '9', '--to', '8'])).toMatchObject({ code: 2 })
 })
 
 test('lag and dead letters are tables, or JSON', async () => {
@@ -423,7 +425,11 @@ describe('dead letters are resolved', () => {
     const host = await resolving(1, { under_way: 1, actors: [] }, { under_way: 1, actors: [] }, { under_way: 0, actors: [] })
     const done = await typed(['dead-letters', 'replay', '--url', host.url, '--turn', '1:40', ...signed])
     expect(done).toMatchObject({ code: 0, out: expect.stringContaining('1 replayed, 3 that waited behind went on') })
-    expect(host.orders).toMatchObject([{ order: 'replay-dead-letters', by: 'ada', reason: 'mended', arguments: { lane: 1, turn: 40 } }])
+    expect((await typed(['dead-letters', 'replay', '--url', host.url, '--all', ...signed, '--json'])).json()).toMatchObject({
+      letters: 1,
+      waiting: 3,
+    })
+    expect(host.orders).toMatchObject([{ order: 'replay-dead-letters', by: 'ada', reason: 'mended', arguments: { lane: 1, turn: 40 } }, {}])
   })
 
   test.each([
@@ -458,6 +464,7 @@ describe('dead letters are resolved', () => {
     ['two things are', ['--all', '--turn', '1:40']],
     ['a turn has no lane', ['--turn', '40']],
     ['a time is none', ['--since', 'yesterday']],
+    ['a number is no time', ['--since', '5']],
   ])('but not where %s', async (_, args) => {
     expect(await typed(['dead-letters', 'drop', '--url', 'http://127.0.0.1:1', ...args, ...signed])).toMatchObject({ code: 2 })
   })

@@ -77,7 +77,7 @@ test('actors are listed by kind and state in pages, and a limit that is no numbe
     says: {
       actors: async (query) => {
         asked.push(query)
-        return { actors: [], next: 'c' }
+        return query.after === 'no cursor' ? null : { actors: [], next: 'c' }
       },
     },
   })
@@ -90,6 +90,8 @@ test('actors are listed by kind and state in pages, and a limit that is no numbe
     'limit=0': 'limit',
     'limit=501': 'limit',
     'knd=quote': 'knd',
+    'kind=%00': 'kind',
+    'after=no+cursor': 'after',
   }))
     expect(await ask('GET', `/actors?${query}`), query).toMatchObject({ status: 400, body: { error: { code: 'INVALID', field } } })
 })
@@ -128,6 +130,7 @@ test('an actor is asked as it was after a turn, or what changed between two', as
     ['quote/q-1?diff=3', 400, 'INVALID', 'diff'],
     ['quote/q-1?at=1&diff=1..2', 400, 'INVALID', 'diff'],
     ['quote/q-1?when=1', 400, 'INVALID', 'when'],
+    ['quote/q%00', 400, 'INVALID', 'key'],
   ] as const)
     expect(await ask('GET', `/actors/${path}`), path).toMatchObject({ status, body: { error: { code, field } } })
 })
