@@ -301,7 +301,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'order answered before commit',
     breaks: 'an order is answered when every addressed lane has committed it',
-    file: 'actors/runtime/host.ts',
+    file: 'actors/runtime/order-desk.ts',
     from: 'if (answers.length > 0 && done.length === answers.length) {',
     to: 'if (answers.length > 0) {',
   },

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Submitted } from '#actors/runtime/host.ts'
+import type { Submitted } from '#actors/runtime/order-desk.ts'
 import type { LaneStore } from '#actors/runtime/ports.ts'
 import { StoreError } from '#storage/errors.ts'
 import { onlyLane, Rig } from './rig.ts'
