@@ -251,7 +251,7 @@ describe('storage that went back', () => {
     const bystander = await takeFree(other, 'trade-executor', 1)
     await database.admin((client) => client.query(`UPDATE unrip.fleet SET timeline = '00000000'`))
     const after = await own(store, 1)
-    expect(after.epoch).toBeGreaterThan(before.epoch + 999_999)
+    expect(after.epoch).toBeGreaterThan(before.epoch + 999)
     await expect(before.commitNext()).rejects.toMatchObject({ code: 'stale_epoch' })
     await expect(bystander.commitNext()).rejects.toMatchObject({ code: 'stale_epoch' })
     const again = await own(store, 0)
@@ -267,6 +267,28 @@ describe('storage that went back', () => {
     await store.reincarnate(SERVICE, 0, incarnation)
     const after = await own(store, 0)
     expect(after.recovered.lane.incarnation > incarnation).toBe(true)
-    expect(after.epoch).toBe(before.epoch + 1_000_001)
+    expect(after.epoch).toBeGreaterThan(before.epoch + 999)
+  })
+
+  test('twice in a row, the second time with what the first had led to: no epoch is given out twice', async () => {
+    const store = storeOf()
+    await own(store, 0)
+    const stored = async (work: string) => {
+      const { rows } = await database.admin((client) => client.query<{ lane: object }>(work, [SERVICE]))
+      return rows[0]?.lane
+    }
+    const forgotten = await stored('SELECT to_jsonb(l) AS lane FROM unrip.lane l WHERE service = $1 AND lane = 0')
+    await database.admin((client) => client.query(`UPDATE unrip.fleet SET timeline = '00000000'`))
+    const first = await own(store, 0)
+    await database.admin((client) =>
+      client.query(
+        'UPDATE unrip.lane l SET (owner, epoch, incarnation, batch) = (SELECT r.owner, r.epoch, r.incarnation, r.batch FROM jsonb_populate_record(l, $1) r) WHERE service = $2 AND lane = 0',
+        [forgotten, SERVICE],
+      ),
+    )
+    await database.admin((client) => client.query(`UPDATE unrip.fleet SET timeline = '00000000'`))
+    const second = await own(store, 0)
+    expect(second.epoch).toBeGreaterThan(first.epoch)
+    await expect(first.commitNext()).rejects.toMatchObject({ code: 'stale_epoch' })
   })
 })

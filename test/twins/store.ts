@@ -56,8 +56,8 @@ export interface MemoryStore extends LaneStore {
 const FIRST_LEASE_MS = 1_500
 /** Undoing is forgotten so many at a time. */
 const FORGET_EVERY = 256
-/** Above every epoch that the lost time may have handed out. */
-const EPOCH_JUMP = 1_000_000
+/** By the clock, so above every epoch that the lost time may have handed out; or so much above, where the clock was set back. */
+const EPOCH_JUMP = 1_000
 
 /**
  * @param options.lanes lanes of every keyed service; a service asks for that many or for 1. Absent: any number
@@ -128,7 +128,7 @@ export const memoryStore = (options: { clock: Clock; lanes?: number; remembersMs
       for (const row of lanes.values()) {
         const before = pick(row)
         did(() => void Object.assign(row, before))
-        row.epoch += EPOCH_JUMP
+        row.epoch = Math.max(row.epoch + EPOCH_JUMP, Math.floor(clock.wallMs() * 1_000))
         row.owner = null
         row.digest = null
         row.incarnation = draw()

@@ -41,6 +41,17 @@ describe('a standby that takes over', () => {
     expect(store.lane(SERVICE, 0).incarnation > before).toBe(true)
     await expect(owned.commitNext({ journal: [journalRow('late')] })).rejects.toMatchObject({ code: 'stale_epoch' })
   })
+
+  it('and forgets what the standby before it had begun anew: no epoch is given out twice', async () => {
+    const { store, pass } = await world()
+    pass(2_000)
+    store.failOver(0)
+    const first = await takeFree(store, SERVICE, 0)
+    pass(5)
+    store.failOver(500)
+    const second = await takeFree(store, SERVICE, 0)
+    expect(second.epoch).toBeGreaterThan(first.epoch)
+  })
 })
 
 it('a detached day takes its journal with it, and of the outbox what is published', async () => {
