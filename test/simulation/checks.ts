@@ -264,7 +264,6 @@ export class Watcher {
       processes: this.#started.size,
       turns: rows.reduce((sum, { turn }) => sum + turn, 0),
       batches: rows.reduce((sum, { batch }) => sum + batch, 0),
-      epochs: rows.reduce((sum, { epoch }) => sum + (epoch % 1_000_000), 0),
       ...this.#cast.counts(),
     }
   }
