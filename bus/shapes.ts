@@ -1,4 +1,4 @@
-/** What this room offers: the shapes of `actors/runtime/ports.ts`, fitted and not imported; `test/bus/fit.unit.test.ts` shows the fit. */
+/** What this room offers: the shapes of `actors/runtime/bus-port.ts` and its log, fitted and not imported; `test/bus/fit.unit.test.ts` shows the fit. */
 
 export interface Log {
   debug(fields: object, text: string): void

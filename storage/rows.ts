@@ -1,8 +1,8 @@
 import type { HistoryRow } from '#machines/contracts/history-row.ts'
 
 /**
- * The rows that go in and out. `actors/runtime/ports.ts` says what the runtime needs of them; storage fits that shape
- * without importing it, and the contract suite holds the two together.
+ * The rows that go in and out. `rows.ts` and `store-port.ts` in `actors/runtime` say what the runtime needs of them; storage fits those
+ * shapes without importing them, and the contract suite holds the two together.
  */
 export interface ProcessRow {
   readonly process: string

@@ -1,6 +1,6 @@
 import type { Cause } from '#machines/contracts/stamp.ts'
 import { fromBytes } from './json.ts'
-import type { EffectRow, TimerRow } from './ports.ts'
+import type { EffectRow, TimerRow } from './rows.ts'
 
 /** What the bytes of an effect's and of a timer's row say. */
 export interface EffectBody {

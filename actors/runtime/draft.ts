@@ -5,7 +5,7 @@ import { EMPTY_BYTES, toBytes } from './json.ts'
 import type { Item } from './mailbox.ts'
 import type { Emitted } from './outbox.ts'
 import { packOutbox } from './outbox.ts'
-import type { ActorRow, Batch, EffectRow, Halt, InputRow, JournalRow, LetterRow, MarkRow, ParkedRow, SentRow, TimerRow } from './ports.ts'
+import type { ActorRow, Batch, EffectRow, Halt, InputRow, JournalRow, LetterRow, MarkRow, ParkedRow, SentRow, TimerRow } from './rows.ts'
 import type { CachedActor } from './snapshot-cache.ts'
 
 export interface TouchedActor {

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { StoreErrorCode } from './ports.ts'
+import type { StoreErrorCode } from './store-port.ts'
 
 /** The code that a store put on an error, or null for any other error. */
 export const storeCode = (error: unknown): StoreErrorCode | null => {

@@ -4,7 +4,8 @@ import { topics } from '#machines/contracts/topics.ts'
 import { SCHEMA_VERSION } from '#machines/contracts/envelope.ts'
 import type { Emitted } from './outbox.ts'
 import { bytesOf, Outbox, RECORD_BYTES } from './outbox.ts'
-import type { Clock, Log, MessageBus, Meter } from './ports.ts'
+import type { MessageBus } from './bus-port.ts'
+import type { Clock, Log, Meter } from './ports.ts'
 
 export interface FeedRecord {
   readonly topic: TopicName

@@ -4,7 +4,7 @@ import type { Draft } from './draft.ts'
 import type { LaneNow, LaneOptions } from './lane-options.ts'
 import type { Mailbox } from './mailbox.ts'
 import { addressOf, LIFECYCLE } from './memory.ts'
-import type { Halt } from './ports.ts'
+import type { Halt } from './rows.ts'
 
 /**
  * What flows into a lane and what is held: work while it is paused, an input that lost data and all work with it, and

@@ -1,6 +1,6 @@
 import type { LaneState } from '#machines/contracts/records/operations.ts'
 import type { LaneMemory } from './memory.ts'
-import type { EffectRow } from './ports.ts'
+import type { EffectRow } from './rows.ts'
 
 /** What somebody has to look at in a lane. */
 export type Condition = LaneState['condition']

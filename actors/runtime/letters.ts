@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Draft } from './draft.ts'
 import type { LaneMemory } from './memory.ts'
 import { withoutNul } from './parked.ts'
-import type { OrderRow, ParkedActor } from './ports.ts'
+import type { OrderRow, ParkedActor } from './rows.ts'
 
 const at = (iso: string): number => Date.parse(iso)
 

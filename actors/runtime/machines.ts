@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { AnyStateMachine } from 'xstate'
-import type { Structures } from './ports.ts'
+import type { Structures } from './store-port.ts'
 import type { ActorKind, ServiceDefinition } from './service.ts'
 import type { Found } from './snapshots.ts'
 import { runnable } from './xstate.ts'

@@ -1,5 +1,6 @@
 import type { Address, Cause } from '#machines/contracts/stamp.ts'
-import type { BusRecord, EffectRow, Letter, OrderRow, TimerRow } from './ports.ts'
+import type { BusRecord } from './bus-port.ts'
+import type { EffectRow, Letter, OrderRow, TimerRow } from './rows.ts'
 
 /** Something that has arrived for a lane and waits for its turn. */
 export type Item =

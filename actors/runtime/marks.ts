@@ -1,4 +1,4 @@
-import type { InputRow, MarkRow } from './ports.ts'
+import type { InputRow, MarkRow } from './rows.ts'
 
 /**
  * The receiving side of exactly-once between hosts: for each input partition, source and incarnation the highest

@@ -2,7 +2,8 @@ import { textOf } from './faults.ts'
 import type { GateShut } from './gate.ts'
 import type { HeldLanes } from './held-lanes.ts'
 import type { Lane } from './lane.ts'
-import type { Clock, LaneStore, Log } from './ports.ts'
+import type { Clock, Log } from './ports.ts'
+import type { LaneStore } from './store-port.ts'
 import type { OrderKind, ServiceDefinition } from './service.ts'
 
 /** What became of an order that was given here. */

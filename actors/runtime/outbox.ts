@@ -1,6 +1,7 @@
 import { textOfBytes } from './json.ts'
 import { repeatedly, tagged } from './log.ts'
-import type { Clock, Log, MessageBus, Meter, OutRecord } from './ports.ts'
+import type { MessageBus, OutRecord } from './bus-port.ts'
+import type { Clock, Log, Meter } from './ports.ts'
 import { textOf } from './faults.ts'
 
 /** A record as a turn emitted it: `position` is its source's count for this target partition. */

@@ -1,6 +1,8 @@
 import { HostBroken, storeCode, textOf } from './faults.ts'
 import { repeatedly } from './log.ts'
-import type { Clock, LaneStore, Log, Recovered, Renewal, Structures } from './ports.ts'
+import type { Clock, Log } from './ports.ts'
+import type { Recovered } from './rows.ts'
+import type { LaneStore, Renewal, Structures } from './store-port.ts'
 
 /** Renewed twice a second, expiring after 1.5 s on PostgreSQL's clock. */
 const RENEW_MS = 500

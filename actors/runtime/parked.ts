@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { Address } from '#machines/contracts/stamp.ts'
-import type { ParkedActor } from './ports.ts'
+import type { ParkedActor } from './rows.ts'
 
 /** How `/state` shows an actor that a parked event holds, or a record that no actor was found for (kind ''). */
 export interface HeldView {

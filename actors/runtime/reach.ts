@@ -1,7 +1,8 @@
 import { storeCode, textOf } from './faults.ts'
 import { repeatedly } from './log.ts'
 import type { Ownership } from './ownership.ts'
-import type { Clock, Log, MessageBus } from './ports.ts'
+import type { MessageBus } from './bus-port.ts'
+import type { Clock, Log } from './ports.ts'
 
 export interface Away {
   readonly code: 'DATABASE_UNREACHABLE' | 'KAFKA_UNREACHABLE'

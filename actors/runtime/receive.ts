@@ -7,7 +7,7 @@ import { topics } from '#machines/contracts/topics.ts'
 import { textOf } from './faults.ts'
 import type { LaneMemory } from './memory.ts'
 import { textOfBytes } from './json.ts'
-import type { BusRecord } from './ports.ts'
+import type { BusRecord } from './bus-port.ts'
 import type { RecordAt, Routed, ServiceDefinition } from './service.ts'
 
 export type Received =

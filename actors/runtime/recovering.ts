@@ -1,5 +1,6 @@
 import { drawnAtMs } from './marks.ts'
-import type { BusReader, Halt, InputRow, Recovered } from './ports.ts'
+import type { BusReader } from './bus-port.ts'
+import type { Halt, InputRow, Recovered } from './rows.ts'
 import type { ServiceDefinition } from './service.ts'
 
 /** What a lane starts from, once the log has been looked at. Hands over to the running lane. */

@@ -4,7 +4,7 @@ import { fromBytes, textOfBytes } from './json.ts'
 import { codeHashOf, machinesOf, outputHashOf } from './machines.ts'
 import { addressOf } from './memory.ts'
 import type { PlainEvent } from './mailbox.ts'
-import type { JournalRow } from './ports.ts'
+import type { JournalRow } from './rows.ts'
 import type { ActorKind, ServiceDefinition } from './service.ts'
 import type { Machine, MachineState, Output } from './xstate.ts'
 

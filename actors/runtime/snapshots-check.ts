@@ -2,7 +2,7 @@ import type { StoredEffect, StoredEvent, StoredSnapshot } from '#machines/contra
 import { textOf } from './faults.ts'
 import { fromBytes } from './json.ts'
 import { machinesOf, structureOf } from './machines.ts'
-import type { ActorRow, EffectRow, ParkedRow, TimerRow } from './ports.ts'
+import type { ActorRow, EffectRow, ParkedRow, TimerRow } from './rows.ts'
 import type { ServiceDefinition } from './service.ts'
 import type { Found, StoredActor } from './snapshots.ts'
 import { readSnapshot, SnapshotMismatch } from './snapshots.ts'

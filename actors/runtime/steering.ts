@@ -5,7 +5,7 @@ import type { LaneNow, LaneOptions } from './lane-options.ts'
 import type { Item } from './mailbox.ts'
 import { resolveLetters } from './letters.ts'
 import { addressOf, LIFECYCLE } from './memory.ts'
-import type { OrderRow } from './ports.ts'
+import type { OrderRow } from './rows.ts'
 
 /** What a lane answers to an order. */
 type Carried = { readonly outcome: string; readonly detail?: string; readonly state?: unknown } & Readonly<Record<string, unknown>>

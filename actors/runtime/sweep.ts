@@ -1,6 +1,7 @@
 import { textOf } from './faults.ts'
 import type { HeldLanes } from './held-lanes.ts'
-import type { Clock, LaneStore, Log } from './ports.ts'
+import type { Clock, Log } from './ports.ts'
+import type { LaneStore } from './store-port.ts'
 import type { ServiceDefinition } from './service.ts'
 
 const EVERY_MS = 600_000

@@ -4,7 +4,8 @@ import type { PayloadOf, TopicName } from '#machines/contracts/topics.ts'
 import { topics } from '#machines/contracts/topics.ts'
 import { textOf } from './faults.ts'
 import { fromBytes } from './json.ts'
-import type { BusRecord, Log } from './ports.ts'
+import type { BusRecord } from './bus-port.ts'
+import type { Log } from './ports.ts'
 import type { ServiceDefinition, Tables } from './service.ts'
 
 interface Row {

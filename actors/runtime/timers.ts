@@ -1,4 +1,4 @@
-import type { TimerRow } from './ports.ts'
+import type { TimerRow } from './rows.ts'
 
 /** The store's timers are read on after this place. */
 export type TimerPlace = Pick<TimerRow, 'dueMs' | 'kind' | 'key' | 'timer'>

@@ -1,5 +1,5 @@
 /** A host with waiters in a process of its own: what it takes to be ready and how much memory it needs, and something to kill. */
-import type { LaneStore } from '#actors/runtime/ports.ts'
+import type { LaneStore } from '#actors/runtime/store-port.ts'
 import { moment, startHost } from './bench-host.ts'
 import { ownCpu } from './cpu.ts'
 import { dueOf, KIND, waiterKey, waiterService } from './waiters.ts'

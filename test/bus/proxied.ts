@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import { kafkaBus } from '#bus/kafka.ts'
-import type { MessageBus } from '#actors/runtime/ports.ts'
+import type { MessageBus } from '#actors/runtime/bus-port.ts'
 import { tcpProxy } from '#test/tcp-proxy.ts'
 import type { TcpProxy } from '#test/tcp-proxy.ts'
 import { silent } from './silent.ts'

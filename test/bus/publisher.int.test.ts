@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { MessageBus, OutRecord } from '#actors/runtime/ports.ts'
+import type { MessageBus, OutRecord } from '#actors/runtime/bus-port.ts'
 import { kafkaBus } from '#bus/kafka.ts'
 import { ensureStack } from '#deploy/local/stack.ts'
 import { Heard, out } from '#test/contracts/bus.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { BusReader, MessageBus } from '#actors/runtime/ports.ts'
+import type { BusReader, MessageBus } from '#actors/runtime/bus-port.ts'
 import { kafkaBus } from '#bus/kafka.ts'
 import { ensureStack } from '#deploy/local/stack.ts'
 import { Heard, out } from '#test/contracts/bus.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { BusReader, BusRecord, MessageBus, OutRecord } from '#actors/runtime/ports.ts'
+import type { BusReader, BusRecord, MessageBus, OutRecord } from '#actors/runtime/bus-port.ts'
 
 /** What a suite is run on: an empty log, as many processes as asked for. */
 export interface BusUnderTest {

@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import type { EffectRow } from '#actors/runtime/ports.ts'
+import type { EffectRow } from '#actors/runtime/rows.ts'
 import { actorRow, bytesOf, historyRow, journalRow, registered, takeFree, textOf } from '#test/storage/lane.ts'
 import { HEIR_LEASE_MS, KEYED, LANES } from './store-given.ts'
 import type { GivenStore } from './store-given.ts'

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import type { LaneStore, Recovered } from '#actors/runtime/ports.ts'
+import type { Recovered } from '#actors/runtime/rows.ts'
+import type { LaneStore } from '#actors/runtime/store-port.ts'
 import { takeFree } from '#test/storage/lane.ts'
 import type { OwnedLane } from '#test/storage/lane.ts'
 

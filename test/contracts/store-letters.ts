@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { LetterRow, ParkedRow } from '#actors/runtime/ports.ts'
+import type { LetterRow, ParkedRow } from '#actors/runtime/rows.ts'
 import { actorRow, bytesOf, historyRow, journalRow, takeFree, textOf } from '#test/storage/lane.ts'
 import type { OwnedLane } from '#test/storage/lane.ts'
 import { KEYED, LANES } from './store-given.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { TimerRow } from '#actors/runtime/ports.ts'
+import type { TimerRow } from '#actors/runtime/rows.ts'
 import { bytesOf, takeFree } from '#test/storage/lane.ts'
 import { KEYED, LANES } from './store-given.ts'
 import type { GivenStore } from './store-given.ts'

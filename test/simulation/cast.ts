@@ -1,4 +1,6 @@
-import type { Batch, BusRecord, Log } from '#actors/runtime/ports.ts'
+import type { BusRecord } from '#actors/runtime/bus-port.ts'
+import type { Log } from '#actors/runtime/ports.ts'
+import type { Batch } from '#actors/runtime/rows.ts'
 import type { ServiceDefinition } from '#actors/runtime/service.ts'
 import type { MemoryBus } from '../twins/bus.ts'
 import type { StoredLane } from '../twins/store-lane.ts'

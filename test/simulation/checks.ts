@@ -1,5 +1,7 @@
 import { unpackOutbox } from '#actors/runtime/outbox.ts'
-import type { Batch, BusRecord, LaneStore } from '#actors/runtime/ports.ts'
+import type { BusRecord } from '#actors/runtime/bus-port.ts'
+import type { Batch } from '#actors/runtime/rows.ts'
+import type { LaneStore } from '#actors/runtime/store-port.ts'
 import type { ArmContext } from '#machines/arm/machine.ts'
 import type { OperatorCommand } from '#machines/contracts/records/operations.ts'
 import type { StoredLane } from '../twins/store-lane.ts'

@@ -1,4 +1,6 @@
-import type { Clock, LaneStore, MessageBus } from '#actors/runtime/ports.ts'
+import type { MessageBus } from '#actors/runtime/bus-port.ts'
+import type { Clock } from '#actors/runtime/ports.ts'
+import type { LaneStore } from '#actors/runtime/store-port.ts'
 import type { Host } from '#actors/runtime/host.ts'
 import type { Random } from './random.ts'
 import type { VirtualTime } from './virtual-time.ts'

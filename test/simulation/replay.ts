@@ -1,4 +1,4 @@
-import type { Batch } from '#actors/runtime/ports.ts'
+import type { Batch } from '#actors/runtime/rows.ts'
 import type { ServiceDefinition } from '#actors/runtime/service.ts'
 import type { Machine, MachineState, Output } from '#actors/runtime/xstate.ts'
 import { machinesOf, outputHashOf } from '#actors/runtime/machines.ts'

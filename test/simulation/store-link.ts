@@ -1,4 +1,4 @@
-import type { LaneStore } from '#actors/runtime/ports.ts'
+import type { LaneStore } from '#actors/runtime/store-port.ts'
 import { StoreError } from '#storage/errors.ts'
 import type { SimProcess } from './process.ts'
 import type { Random } from './random.ts'

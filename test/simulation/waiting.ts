@@ -1,5 +1,5 @@
 import { CLOCK_LIMIT_MS } from '#actors/runtime/ownership.ts'
-import type { JournalRow } from '#actors/runtime/ports.ts'
+import type { JournalRow } from '#actors/runtime/rows.ts'
 import type { Output } from '#actors/runtime/xstate.ts'
 import type { StoredLane } from '../twins/store-lane.ts'
 

@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
-import type { ActorRow, Batch, JournalRow, LaneStore, Recovered, Structures } from '#actors/runtime/ports.ts'
+import type { ActorRow, Batch, JournalRow, Recovered } from '#actors/runtime/rows.ts'
+import type { LaneStore, Structures } from '#actors/runtime/store-port.ts'
 import type { HistoryRow } from '#machines/contracts/history-row.ts'
 import type { TopicName } from '#machines/contracts/topics.ts'
 

@@ -1,5 +1,5 @@
 import { codeHashOf, machinesOf, outputHashOf } from '#actors/runtime/machines.ts'
-import type { JournalRow } from '#actors/runtime/ports.ts'
+import type { JournalRow } from '#actors/runtime/rows.ts'
 import type { ServiceDefinition } from '#actors/runtime/service.ts'
 import type { Machine, MachineState } from '#actors/runtime/xstate.ts'
 import type { Address } from '#machines/contracts/stamp.ts'

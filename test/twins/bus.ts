@@ -5,7 +5,8 @@
  * T2. Nothing happens inside the call that asked for it: no callback runs before `take`, `resume` or `send` has returned.
  * T3. Order holds within a partition, and nothing else is promised.
  */
-import type { BusReader, BusRecord, Clock, MessageBus, OutRecord, PartitionEnds, ReaderOptions } from '#actors/runtime/ports.ts'
+import type { BusReader, BusRecord, MessageBus, OutRecord, PartitionEnds, ReaderOptions } from '#actors/runtime/bus-port.ts'
+import type { Clock } from '#actors/runtime/ports.ts'
 import { BusError } from '#bus/errors.ts'
 
 /** What becomes of one `send`. `half written`: only what is for the first record's partition. */

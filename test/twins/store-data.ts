@@ -1,4 +1,4 @@
-import type { Batch } from '#actors/runtime/ports.ts'
+import type { Batch } from '#actors/runtime/rows.ts'
 import { StoreError } from '#storage/errors.ts'
 
 /**

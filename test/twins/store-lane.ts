@@ -15,7 +15,7 @@ import type {
   Recovered,
   SentRow,
   TimerRow,
-} from '#actors/runtime/ports.ts'
+} from '#actors/runtime/rows.ts'
 
 /** Everything that is stored of one lane. */
 export interface StoredLane {

@@ -1,4 +1,6 @@
-import type { Batch, Clock, LaneStore, MarkRow, ProcessRow, Renewal } from '#actors/runtime/ports.ts'
+import type { Clock } from '#actors/runtime/ports.ts'
+import type { Batch, MarkRow } from '#actors/runtime/rows.ts'
+import type { LaneStore, ProcessRow, Renewal } from '#actors/runtime/store-port.ts'
 import type { HistoryRow } from '#machines/contracts/history-row.ts'
 import { StoreError } from '#storage/errors.ts'
 import { assertStorable } from './store-data.ts'

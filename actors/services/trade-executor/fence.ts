@@ -1,7 +1,7 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
-import type { LaneTaken, StoreFence } from '#actors/runtime/ports.ts'
+import type { LaneTaken, StoreFence } from '#actors/runtime/store-port.ts'
 
 /** What is remembered of a lane: who it was when it was last taken here. */
 const Remembered = z.object({

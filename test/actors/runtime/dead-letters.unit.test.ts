@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Submitted } from '#actors/runtime/order-desk.ts'
-import type { LaneStore } from '#actors/runtime/ports.ts'
+import type { LaneStore } from '#actors/runtime/store-port.ts'
 import { StoreError } from '#storage/errors.ts'
 import { onlyLane, Rig } from './rig.ts'
 import type { Running } from './rig.ts'

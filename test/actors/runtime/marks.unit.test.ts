@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Marks } from '#actors/runtime/marks.ts'
-import type { InputRow } from '#actors/runtime/ports.ts'
+import type { InputRow } from '#actors/runtime/rows.ts'
 
 const NOW = 1_767_312_000_000
 const [OLD, NEW] = ['019b0000-0000-7000-8000-000000000001', '019b0000-0001-7000-8000-000000000002']

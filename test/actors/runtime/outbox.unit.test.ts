@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Emitted } from '#actors/runtime/outbox.ts'
 import { inPieces, Outbox } from '#actors/runtime/outbox.ts'
-import type { OutRecord } from '#actors/runtime/ports.ts'
+import type { OutRecord } from '#actors/runtime/bus-port.ts'
 import { VirtualTime } from '../../simulation/virtual-time.ts'
 
 const emitted = (position: number, topic = 't', bytes = 1): Emitted => ({

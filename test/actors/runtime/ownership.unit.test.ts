@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Ownership } from '#actors/runtime/ownership.ts'
-import type { LaneStore, Structures } from '#actors/runtime/ports.ts'
+import type { LaneStore, Structures } from '#actors/runtime/store-port.ts'
 import { SimProcess } from '../../simulation/process.ts'
 import { promisesSettled, VirtualTime } from '../../simulation/virtual-time.ts'
 import { memoryStore } from '../../twins/store.ts'

@@ -1,6 +1,7 @@
 import { Host } from '#actors/runtime/host.ts'
 import type { LaneView } from '#actors/runtime/lane-options.ts'
-import type { LaneStore, Log } from '#actors/runtime/ports.ts'
+import type { Log } from '#actors/runtime/ports.ts'
+import type { LaneStore } from '#actors/runtime/store-port.ts'
 import type { ServiceDefinition } from '#actors/runtime/service.ts'
 import { connected, SimProcess } from '../../simulation/process.ts'
 import { promisesSettled, VirtualTime } from '../../simulation/virtual-time.ts'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { TimerRow } from '#actors/runtime/ports.ts'
+import type { TimerRow } from '#actors/runtime/rows.ts'
 import { Timers } from '#actors/runtime/timers.ts'
 import { onlyLane, Rig } from './rig.ts'
 import { outside, workerService } from './worker.ts'

@@ -1,4 +1,4 @@
-import type { BusRecord } from '#actors/runtime/ports.ts'
+import type { BusRecord } from '#actors/runtime/bus-port.ts'
 import type { SwapDemand } from '#machines/contracts/records/quote.ts'
 import type { ExecuteTrade, TradeResult } from '#machines/contracts/records/trade.ts'
 import { isFinal } from '#machines/contracts/records/trade.ts'

@@ -1,4 +1,4 @@
-import type { BusRecord } from '#actors/runtime/ports.ts'
+import type { BusRecord } from '#actors/runtime/bus-port.ts'
 import type { ServiceDefinition } from '#actors/runtime/service.ts'
 import type { TopicName } from '#machines/contracts/topics.ts'
 import type { StoredLane } from '../../twins/store-lane.ts'

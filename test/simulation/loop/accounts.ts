@@ -1,5 +1,5 @@
 import { unpackOutbox } from '#actors/runtime/outbox.ts'
-import type { BusRecord } from '#actors/runtime/ports.ts'
+import type { BusRecord } from '#actors/runtime/bus-port.ts'
 import type { TallyContext } from '#machines/command/tally.ts'
 import type { AlertEvent } from '#machines/contracts/records/operations.ts'
 import type { SwapDemand } from '#machines/contracts/records/quote.ts'

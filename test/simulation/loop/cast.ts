@@ -1,5 +1,6 @@
 import { FeedSource } from '#actors/runtime/feed-source.ts'
-import type { BusRecord, Clock } from '#actors/runtime/ports.ts'
+import type { BusRecord } from '#actors/runtime/bus-port.ts'
+import type { Clock } from '#actors/runtime/ports.ts'
 import type { ServiceDefinition } from '#actors/runtime/service.ts'
 import { NEAR_INTENTS, PAIR } from '#machines/contracts/ids.ts'
 import type { SwapDemand } from '#machines/contracts/records/quote.ts'
