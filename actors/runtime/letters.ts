@@ -42,6 +42,7 @@ export const resolveLetters = (draft: Draft, memory: LaneMemory, { id, by, reaso
     return { outcome: 'refused', detail: `turn ${which.data.turn} is not a parked event that holds an actor of this lane` }
   const who = withoutNul(`${by} (order ${id}): ${reason}`)
   const now = meant.slice(0, AT_ONCE)
+  const asOf = { turn: memory.turn, at: draft.nowIso }
   let waiting = 0
   for (const actor of now) {
     waiting += actor.open - 1
@@ -53,10 +54,26 @@ export const resolveLetters = (draft: Draft, memory: LaneMemory, { id, by, reaso
       memory.parked.resolved(actor, actor.turn)
     }
   }
-  return { outcome: 'taken', letters: now.length, waiting, left: meant.length - now.length, actors: now.slice(0, NAMED).map(nameOf) }
+  return {
+    outcome: 'taken',
+    letters: now.length,
+    waiting,
+    left: meant.length - now.length,
+    as_of: asOf,
+    actors: now.slice(0, NAMED).map(nameOf),
+  }
 }
 
-type Resolved = { outcome: string; detail?: string; letters?: number; waiting?: number; left?: number; actors?: string[] }
+type Resolved = {
+  outcome: string
+  detail?: string
+  letters?: number
+  waiting?: number
+  left?: number
+  /** what is held of this turn or an earlier one, since this time or later, was parked again */
+  as_of?: { turn: number; at: string }
+  actors?: string[]
+}
 
 /** Actors that the answer names. */
 const NAMED = 50

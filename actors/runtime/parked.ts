@@ -21,7 +21,7 @@ export interface ParkedView {
   readonly waiting: number
   /** actors whose events were let go and are being taken, in their order */
   readonly under_way: number
-  /** those held, at most 20 of them */
+  /** those held, the latest first, at most 20 of them */
   readonly actors: readonly HeldView[]
 }
 
@@ -133,15 +133,11 @@ export class Parked {
   }
 
   describe(): ParkedView {
-    const actors: HeldView[] = []
-    let [held, open] = [0, 0]
-    for (const entry of this.#actors.values()) {
-      open += entry.open
-      if (!entry.held) continue
-      held++
-      if (actors.length < SHOWN) actors.push(viewOf(entry))
-    }
-    return { held, waiting: open - held, under_way: this.#underWay.size, actors }
+    const held = this.held()
+    let open = 0
+    for (const entry of this.#actors.values()) open += entry.open
+    const latest = held.toSorted((a, b) => a.sinceMs - b.sinceMs).slice(-SHOWN)
+    return { held: held.length, waiting: open - held.length, under_way: this.#underWay.size, actors: latest.toReversed().map(viewOf) }
   }
 }
 

@@ -60,12 +60,21 @@ export const resolveLetters = async (
     actors,
   }
   if (resolved.letters === 0) throw new CliFailure('NOTHING_HELD', `${client.service}: nothing of that kind is held`)
-  const held = (await settled(client, answer, patience)).flatMap(({ parked }) => parked.actors)
-  const again = held.filter((each) => actors.includes(answeredName(each)))
+  const lanes = new Map((await settled(client, answer, patience)).map(({ lane, parked }) => [lane, parked.actors]))
+  const ordered = answers.filter(({ answer: { letters } }) => letters > 0)
+  const again = ordered.flatMap(({ lane, answer: { as_of } }) =>
+    (lanes.get(lane) ?? []).filter(({ turn, since }) => turn <= as_of.turn && since >= as_of.at),
+  )
   if (again.length > 0)
     throw new CliFailure(
       'PARKED_AGAIN',
       `${client.service}: ${again.map((each) => `${answeredName(each)} is parked again (${oneLine(each.cause)})`).join('; ')}`,
+    )
+  const elsewhere = ordered.flatMap(({ lane }) => (lanes.has(lane) ? [] : [lane]))
+  if (elsewhere.length > 0)
+    throw new CliFailure(
+      'NOT_SEEN',
+      `${client.service}: the order was taken; another process has lane ${elsewhere.join(', ')}: unrip dead-letters shows what is still held there`,
     )
   return resolved
 }
@@ -136,7 +145,9 @@ const Ordered = z.object({
     id: z.string(),
     answers: z.array(
       z.object({
+        lane: z.number(),
         answer: z.object({
+          as_of: z.object({ turn: z.number(), at: z.string() }).default({ turn: 0, at: '' }),
           letters: z.number().default(0),
           waiting: z.number().default(0),
           left: z.number().default(0),
@@ -149,9 +160,10 @@ const Ordered = z.object({
 
 const Lanes = z.array(
   z.object({
+    lane: z.number(),
     parked: z.object({
       under_way: z.number(),
-      actors: z.array(z.object({ kind: z.string(), key: z.string(), turn: z.number(), cause: z.string() })),
+      actors: z.array(z.object({ kind: z.string(), key: z.string(), turn: z.number(), since: z.string(), cause: z.string() })),
     }),
   }),
 )

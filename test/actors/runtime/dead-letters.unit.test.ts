@@ -84,6 +84,20 @@ describe('a parked event', () => {
     expect(rig.seen('a')).toEqual(['mind', 'note', 'say'])
   })
 
+  it('is told as parked again, among however many that are held', async () => {
+    const { rig, running, of } = await begun()
+    of.broken = true
+    rig.put('a', { type: 'mind' })
+    for (let n = 0; n < 30; n++) rig.put(`b${n}`, { type: 'throw' })
+    await rig.pass(50)
+    const answer = await give(rig, running, 'replay', a)
+    const as_of = { turn: 31, at: expect.any(String) as string }
+    expect(answer).toMatchObject({ answers: [{ answer: { letters: 1, as_of } }] })
+    const { at } = (answer as unknown as { answers: [{ answer: { as_of: { at: string } } }] }).answers[0].answer.as_of
+    expect(shown(running)).toMatchObject({ held: 31, actors: [{ ...a, turn: 1 }, ...Array<object>(19).fill({ kind: 'worker' })] })
+    expect(shown(running).actors.filter(({ since }) => since >= at)).toHaveLength(1)
+  })
+
   it('behind the first one that fails in its turn holds those behind itself', async () => {
     const { rig, running, of } = await begun()
     rig.put('a', { type: 'throw' })

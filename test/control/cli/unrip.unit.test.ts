@@ -402,10 +402,18 @@ test('lag and dead letters are tables, or JSON', async () => {
 })
 
 describe('dead letters are resolved', () => {
-  const held = { kind: 'quote', key: 'q-9', turn: 40, cause: 'it threw' }
+  const AT = '2026-11-21T10:00:00.000Z'
+  const held = { kind: 'quote', key: 'q-9', turn: 40, since: AT, cause: 'it threw' }
   /** What the service says to the order, and of its lane each time it is asked; the last one stays. */
-  const resolving = async (letters: number, ...parked: { under_way: number; actors: object[] }[]) => {
-    const answer = { outcome: 'taken', letters, waiting: 3, left: 0, actors: letters === 0 ? [] : ['quote/q-9'] }
+  const resolving = async (letters: number, ...parked: { lane?: number; under_way: number; actors: object[] }[]) => {
+    const answer = {
+      outcome: 'taken',
+      letters,
+      waiting: 3,
+      left: 0,
+      as_of: { turn: 60, at: AT },
+      actors: letters === 0 ? [] : ['quote/q-8'],
+    }
     const route = (name: string) =>
       ({ name: `${name}-dead-letters`, method: 'POST', path: `/dead-letters/${name}`, summary: name, schema: WhichLetters }) as const
     let asked = 0
@@ -415,7 +423,10 @@ describe('dead letters are resolved', () => {
         host.orders.push(order)
         return { outcome: 'done', id: '9', answers: [{ lane: 0, answer }] }
       },
-      describe: async () => ({ ...host.state, lanes: [{ lane: 0, parked: parked[Math.min(asked++, parked.length - 1)] }] }),
+      describe: async () => {
+        const now = parked[Math.min(asked++, parked.length - 1)]
+        return { ...host.state, lanes: [{ lane: now?.lane ?? 0, parked: now }] }
+      },
     })
     return host
   }
@@ -450,12 +461,28 @@ describe('dead letters are resolved', () => {
       code: 1,
       err: expect.stringContaining('quote/q-9 is parked again (it threw)'),
     })
+    const others = await resolving(1, {
+      under_way: 0,
+      actors: [
+        { ...held, turn: 61 },
+        { ...held, since: '2026-11-21T09:59:59.999Z' },
+      ],
+    })
+    expect(await typed(['dead-letters', 'replay', '--url', others.url, ...all])).toMatchObject({ code: 0 })
     const none = await resolving(0, { under_way: 0, actors: [] })
     expect(await typed(['dead-letters', 'drop', '--url', none.url, ...all])).toMatchObject({ code: 1 })
     const slow = await resolving(1, { under_way: 1, actors: [] })
     expect(await typed(['dead-letters', 'replay', '--url', slow.url, '--wait', '0.1', ...all])).toMatchObject({
       code: 1,
       err: expect.stringContaining('still being taken'),
+    })
+  })
+
+  test('and in a lane of another process nobody can tell from here what came of it', async () => {
+    const host = await resolving(1, { lane: 1, under_way: 0, actors: [] })
+    expect(await typed(['dead-letters', 'replay', '--url', host.url, '--all', ...signed])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('another process has lane 0'),
     })
   })
 
