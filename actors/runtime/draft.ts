@@ -60,6 +60,12 @@ export class Draft {
     this.timersOff.set(at, { kind, key, timer })
   }
 
+  /** What becomes of a timer with this batch; null: nothing. */
+  armed({ kind, key, timer }: { kind: string; key: string; timer: string }): boolean | null {
+    const at = `${kind}\n${key}\n${timer}`
+    return this.timersSet.has(at) || (this.timersOff.has(at) ? false : null)
+  }
+
   /** What becomes of a parked event; the last word in a batch counts. */
   letter(turn: number, { waits = false, cause = '', ordered = '', done = '' }: Partial<Omit<LetterRow, 'turn'>>): void {
     this.letters.set(turn, { turn, waits, cause, ordered, done })

@@ -147,7 +147,7 @@ export class Taking {
     if (!memory.parked.isUnderWay(letter, letter.turn)) return
     const why = this.#now.poison?.item === item ? `storage refused it: ${this.#now.poison.why}` : null
     if (letter.kind === '') return this.#routeAgain(draft, letter, why)
-    const stale = this.#outlived(letter)
+    const stale = await this.#outlived(draft, letter)
     if (stale === null) return turns.redeliver(draft, letter, why)
     memory.parked.resolved(letter, letter.turn)
     draft.letter(letter.turn, { done: `dropped at ${draft.nowIso}: ${stale}` })
@@ -155,12 +155,13 @@ export class Taking {
   }
 
   /** What its actor has asked for anew since, by an order that passed it: the older answer means nothing any more. */
-  #outlived({ kind, key, origin, event }: Letter): string | null {
-    const { timers, effects } = this.#now.memory
-    if (origin.startsWith('timer ') && timers.isArmed({ kind, key, timer: origin.slice('timer '.length) })) return 'the timer was set again'
+  async #outlived(draft: Draft, { kind, key, origin, event }: Letter): Promise<string | null> {
+    const { memory, turns } = this.#now
+    const timer = origin.startsWith('timer ') ? { kind, key, timer: origin.slice('timer '.length) } : null
+    if (timer && (await turns.isArmed(draft, timer))) return 'the timer was set again'
     const [, invoke] = /^xstate\.(?:done|error)\.actor\.(.+)$/.exec((fromBytes(event) as PlainEvent).type) ?? []
     if (invoke === undefined) return null
-    const isAsked = [...effects.values()].some((row) => row.kind === kind && row.key === key && effectBody(row).invoke === invoke)
+    const isAsked = [...memory.effects.values()].some((row) => row.kind === kind && row.key === key && effectBody(row).invoke === invoke)
     return isAsked ? 'it was asked again' : null
   }
 

@@ -68,8 +68,9 @@ export class Timers {
     this.#current.delete(keyOf(timer))
   }
 
-  isArmed(timer: Pick<TimerRow, 'kind' | 'key' | 'timer'>): boolean {
-    return this.#current.has(keyOf(timer))
+  /** Null: it is not in memory, and may be among those that are stored only. */
+  isArmed(timer: Pick<TimerRow, 'kind' | 'key' | 'timer'>): boolean | null {
+    return this.#current.has(keyOf(timer)) || (this.#horizon === null ? false : null)
   }
 
   isCurrent(row: TimerRow): boolean {

@@ -244,6 +244,15 @@ export class Turns {
     return !isOrder && letter === null && this.#memory.parked.isParked(to)
   }
 
+  /** Whether a timer is armed, also one that only the store has. What is in neither draft nor memory is stored: nothing is in commit. */
+  async isArmed(draft: Draft, timer: Pick<TimerRow, 'kind' | 'key' | 'timer'>): Promise<boolean> {
+    const known = draft.armed(timer) ?? this.#memory.timers.isArmed(timer)
+    if (known !== null) return known
+    const stored = await this.#options.timersOf([timer])
+    if (this.#discarded) throw new LaneReset('lane reset while timers were loaded')
+    return stored.some((row) => row.timer === timer.timer)
+  }
+
   /** A record of the runtime's own, beside what machines say. It may need no turn, so its name makes its id unique. */
   announce(draft: Draft, topic: TopicName, name: string, params: Outgoing<object>, cause: Cause | null): void {
     this.#emit(draft, this.#record({ does: 'message', topic, params }, name, cause, draft.nowIso).record)

@@ -167,12 +167,14 @@ describe('a parked event', () => {
     expect(rig.value('worker', 'w')).toBe('idle')
   })
 
-  it('of a timer that an order has set again since is out of date', async () => {
-    const { rig, running } = await begun()
+  it.each([100, 1])('of a timer that an order has set again since is out of date, with a window of %i timers', async (timerWindow) => {
+    const { rig, running } = await begun({ timerWindow })
     rig.put('w', { type: 'wait' })
     await rig.pass(50)
     rig.put('w', { type: 'throw' })
     await rig.pass(1_500)
+    for (const key of ['x', 'y', 'z']) rig.put(key, { type: 'wait' })
+    await rig.pass(50)
     void running.host.submit({ order: 'wait', by: 'me', reason: 'test', arguments: {} }, 1_000)
     await rig.pass(100)
     await give(rig, running, 'drop', { all: true }, 300)
