@@ -223,11 +223,16 @@ export class Lane {
     this.#wakeUp()
   }
 
-  /** Marks that no record can come for any more go, from the store and from memory. */
+  /**
+   * Marks that no record can come for any more go, from the store and from memory: those of topics that are read to their end.
+   * What is not read yet may hold a later record of a source that is gone.
+   */
   async sweepMarks(): Promise<void> {
     const { store, service, reader } = this.#options
-    const low = Object.fromEntries((await reader.ends(this.lane)).map(({ topic, low: start }) => [topic, start]))
+    const ends = await reader.ends(this.lane)
     if (!this.#isOpen()) return
+    const read = ends.filter(({ topic, high }) => (this.#storedNext.get(topic) ?? 0) >= high)
+    const low = Object.fromEntries(read.map(({ topic, low: start }) => [topic, start]))
     for (const mark of await store.sweepMarks(service, this.lane, low)) this.#now.memory.marks.forget(mark)
   }
 
