@@ -140,6 +140,8 @@ const OUTCOMES = { t: 'taken', i: 'no transition', p: 'parked', q: 'queued', d: 
 /** Turns of an actor that are shown, newest first. */
 const JOURNAL_SHOWN = 50
 const EFFECTS_SHOWN = 50
+/** Those that are open first; a hundred thousand may wait. */
+const PARKED_SHOWN = 50
 
 export interface ActorDetail extends ActorSummary {
   readonly context: unknown
@@ -161,7 +163,8 @@ export const readActor = async (db: CommonQueryMethods, service: string, kind: s
     WHERE ${at} ORDER BY updated_at_ms DESC LIMIT ${EFFECTS_SHOWN}`)
   const journal: JournalTurn[] = []
   for await (const turn of readActorTurns(db, row, row.updated_at_ms)) if (journal.push(turn) === JOURNAL_SHOWN) break
-  const parked = await db.any(sql.type(ParkedRow)`SELECT turn, cause, origin, event, done FROM seen.parked WHERE ${at} ORDER BY turn`)
+  const parked = await db.any(sql.type(ParkedRow)`
+    SELECT turn, cause, origin, event, done FROM seen.parked WHERE ${at} ORDER BY done IS NOT NULL, turn LIMIT ${PARKED_SHOWN}`)
   const snapshot = readSnapshot(row.body)
   return {
     ...summaryOf(row),

@@ -119,8 +119,9 @@ const lastState = async (view: HostView): Promise<HostState | null> => view.desc
 const read = (route: OrderRoute, data: unknown): { value: SignedOrder } | { error: Problem } => {
   if (typeof data !== 'object' || data === null || Array.isArray(data))
     return { error: new Problem(400, 'INVALID', 'the body must be a JSON object with by and reason', 'by') }
-  const nul = pathOfNul(data)
-  if (nul !== null) return { error: new Problem(400, 'INVALID', `${nul}: a text with \\u0000 cannot be stored`, nul) }
+  const odd = pathOfOdd(data)
+  if (odd !== null)
+    return { error: new Problem(400, 'INVALID', `${odd}: a text with \\u0000 or half a surrogate pair cannot be stored`, odd) }
   const { by, reason, ...rest } = data as Record<string, unknown>
   const signed = Signed.safeParse({ by, reason })
   if (!signed.success) return { error: problemOf(signed.error) }
@@ -131,12 +132,14 @@ const read = (route: OrderRoute, data: unknown): { value: SignedOrder } | { erro
 const problemOf = ({ issues: [first] }: z.ZodError): Problem =>
   first === undefined ? new Problem(400, 'INVALID', 'the body is not valid') : invalid(first)
 
-const pathOfNul = (value: unknown, path = ''): string | null => {
-  if (typeof value === 'string') return value.includes('\0') ? path : null
+const isOdd = (text: string): boolean => text.includes('\0') || !text.isWellFormed()
+
+const pathOfOdd = (value: unknown, path = ''): string | null => {
+  if (typeof value === 'string') return isOdd(value) ? path : null
   if (typeof value !== 'object' || value === null) return null
   for (const [name, item] of Object.entries(value)) {
     const below = path === '' ? name : `${path}.${name}`
-    const found = name.includes('\0') ? path || 'the body' : pathOfNul(item, below)
+    const found = isOdd(name) ? path || 'the body' : pathOfOdd(item, below)
     if (found !== null) return found
   }
   return null

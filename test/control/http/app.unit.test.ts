@@ -170,6 +170,7 @@ const badBodies: Record<string, [object | string, string | undefined]> = {
   'with an argument out of range': [{ ...WHO, threshold_bps: 0 }, 'threshold_bps'],
   'with a field that is not known': [{ ...WHO, threshold_bps: 1, treshold: 2 }, 'treshold'],
   'with a NUL that no store takes': [{ by: 'a\0', reason: 'x', threshold_bps: 1 }, 'by'],
+  'with half a surrogate pair, which is no JSON of a store': [{ by: 'a', reason: 'x\ud800', threshold_bps: 1 }, 'reason'],
   'that is an array': [[1], 'by'],
   'that is not JSON': ['{"by":', undefined],
   'with a poisoned prototype': ['{"by":"a","reason":"b","threshold_bps":1,"__proto__":{"x":1}}', undefined],
