@@ -58,7 +58,7 @@ export const ActorsQuery = z.strictObject({
   kind: Word.optional(),
   state: Word.optional(),
   limit: z.coerce.number().int().min(1).max(500).default(50),
-  after: z.string().min(1).max(2_000).optional(),
+  after: z.string().min(1).max(4_000).optional(),
 })
 const Sequence = z
   .string()
