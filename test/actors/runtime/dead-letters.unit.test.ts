@@ -94,7 +94,10 @@ describe('a parked event', () => {
     const as_of = { turn: 31, at: expect.any(String) as string }
     expect(answer).toMatchObject({ answers: [{ answer: { letters: 1, as_of } }] })
     const { at } = (answer as unknown as { answers: [{ answer: { as_of: { at: string } } }] }).answers[0].answer.as_of
-    expect(shown(running)).toMatchObject({ held: 31, actors: [{ ...a, turn: 1 }, ...Array.from({ length: 19 }, () => ({ kind: 'worker' }))] })
+    expect(shown(running)).toMatchObject({
+      held: 31,
+      actors: [{ ...a, turn: 1 }, ...Array.from({ length: 19 }, () => ({ kind: 'worker' }))],
+    })
     expect(shown(running).actors.filter(({ since }) => since >= at)).toHaveLength(1)
   })
 
