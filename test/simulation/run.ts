@@ -1,4 +1,5 @@
 /** `npm run sim`: worlds one after another, until one is wrong; and the mutants, each until a checker finds it out. */
+import { setImmediate as breathe } from 'node:timers/promises'
 import { BadArguments, readArguments, USAGE } from './arguments.ts'
 import type { Arguments } from './arguments.ts'
 import { makeCrew } from './crew.ts'
@@ -21,11 +22,13 @@ const main = async (args: Arguments): Promise<number> => {
   const progress = new Progress(write, process.stdout.isTTY === true)
   // A mutant can go round in circles: only another process can be ended then.
   const crew: Crew = args.mode === 'worlds' && args.jobs === 1 ? { size: 1, run: work, close: () => {} } : makeCrew(args.jobs)
-  let stop = (): void => {}
-  const stopped = new Promise<'stopped'>((resolve) => (stop = () => resolve('stopped')))
+  const stopping = new AbortController()
+  const stopped = new Promise<'stopped'>((resolve) => stopping.signal.addEventListener('abort', () => resolve('stopped')))
+  const stop = (): void => stopping.abort()
   process.once('SIGINT', stop).once('SIGTERM', stop)
   try {
-    const outcome = await Promise.race([args.mode === 'worlds' ? runWorlds(args, crew, progress) : hunt(args, crew, progress), stopped])
+    const worlds = args.mode === 'worlds' ? runWorlds(args, crew, progress, stopping.signal) : hunt(args, crew, progress)
+    const outcome = await Promise.race([worlds, stopped])
     if (outcome !== 'stopped') return outcome
     progress.line(`interrupted: ${progress.text}`)
     return INTERRUPTED
@@ -34,11 +37,14 @@ const main = async (args: Arguments): Promise<number> => {
   }
 }
 
-const runWorlds = async (args: Arguments, crew: Crew, progress: Progress): Promise<number> => {
+const runWorlds = async (args: Arguments, crew: Crew, progress: Progress, stopping: AbortSignal): Promise<number> => {
   const { seed: first, runs, steps, jobs, trace, keepGoing } = args
   let [next, failed, last] = [first, 0, '']
   const runOn = async (): Promise<void> => {
     while (next < first + runs && (failed === 0 || keepGoing)) {
+      // A world's own time needs no turn of the event loop: without this one no signal would be heard between two of them.
+      await breathe()
+      if (stopping.aborted) return
       const seed = next++
       const done = await crew.run({ seed, steps, ...(trace ? { traced: true } : {}) })
       for (const event of done.events) progress.line(event)
@@ -51,6 +57,7 @@ const runWorlds = async (args: Arguments, crew: Crew, progress: Progress): Promi
     }
   }
   await Promise.all(Array.from({ length: jobs }, runOn))
+  if (stopping.aborted) return INTERRUPTED
   if (failed === 0 && last) progress.line(last)
   progress.line(`${progress.text}, ${failed === 0 ? 'none wrong' : `${failed} wrong`}`)
   return failed === 0 ? 0 : 1
