@@ -14,10 +14,12 @@
  * K6. A request without an answer in time is sent again on the same connection, for ever: one that a network has silently dropped never
  *     heals. It is closed, and the next request makes a new one. (network/requestQueue)
  * K7. Each record and each header of it gets an encoder of its own: a request is made in one buffer. (produce-request.ts)
+ * K8. Each record of an answer gets a decoder, four big integers and two buffers a header: they are read in one pass. (fetch-records.ts)
  */
 import type { EventEmitter } from 'node:events'
 import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
+import { patchFetch } from './fetch-records.ts'
 import { patchProduce } from './produce-request.ts'
 
 interface Connection {
@@ -54,6 +56,7 @@ export const patchKafkajs = (): void => {
   if (patched) return
   patched = true
   patchProduce()
+  patchFetch()
   const require = createRequire(import.meta.url)
   const connection = (require('kafkajs/src/network/connection') as { prototype: Connection }).prototype
   const queue = (require('kafkajs/src/network/requestQueue') as { prototype: RequestQueue }).prototype
