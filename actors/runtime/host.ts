@@ -51,6 +51,8 @@ export interface HostOptions {
   readonly onEmitted?: (records: readonly Emitted[]) => void
   readonly cacheBytes?: number
   readonly timerWindow?: number
+  /** as of a lane's; default 256 */
+  readonly computeAheadEvents?: number
 }
 
 /** A value at a time; null: never. */
@@ -62,6 +64,7 @@ export interface Seen {
 const TABLE_BACK_MS = 60_000
 const DRAIN_WAIT_MS = 10_000
 const TIMER_WINDOW = 10_000
+const COMPUTE_AHEAD_EVENTS = 256
 const CACHE_BYTES = 32 * 1024 * 1024
 
 /**
@@ -186,6 +189,7 @@ export class Host {
       watch: watchedOf(definition),
       cacheBytes: this.#options.cacheBytes ?? CACHE_BYTES,
       timerWindow: this.#timerWindow,
+      computeAheadEvents: this.#options.computeAheadEvents ?? COMPUTE_AHEAD_EVENTS,
       onLost: (number) => this.#forget(number),
       onWentBack: (at, why) =>
         void this.#reincarnate(at, why).catch((error: unknown) => log.error({ event: 'store.reincarnate_failed' }, textOf(error))),

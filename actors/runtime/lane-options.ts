@@ -32,6 +32,8 @@ export interface LaneOptions {
   readonly watch: readonly Address[]
   readonly cacheBytes: number
   readonly timerWindow: number
+  /** With this much waiting the next batch is computed while one commits; below it, waiting gathers larger batches. */
+  readonly computeAheadEvents: number
   readonly fence?: StoreFence
   /** why the store is not trusted; nothing `ask first` leaves, and nothing is armed, until a person has reconciled */
   readonly disagreement: string | null

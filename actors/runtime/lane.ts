@@ -31,8 +31,6 @@ const OUTBOX_LIMIT_BYTES = 8 * 1024 * 1024
 const IDLE_POSITION_MS = 1_000
 const RETRY_MS = 50
 const RECALLED_AT_ONCE = 1_000
-/** With this much waiting the next batch is computed while one commits; below it, waiting gathers larger batches. */
-const COMPUTE_AHEAD_EVENTS = 256
 /** Parked events a batch, and what else may come in with them: so they end, however much of it comes. */
 const LETTERS = 512
 const BESIDE_LETTERS = 256
@@ -311,7 +309,7 @@ export class Lane {
       else if (draft) {
         inCommit = { draft, done: this.#commit(draft) }
         this.#committing = inCommit.done
-        if (this.#mailbox.length < COMPUTE_AHEAD_EVENTS || this.#now.memory.parked.anyUnderWay) {
+        if (this.#mailbox.length < this.#options.computeAheadEvents || this.#now.memory.parked.anyUnderWay) {
           const outcome: Committed = await inCommit.done
           inCommit = null
           if (outcome === 'lost') return

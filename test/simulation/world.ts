@@ -315,6 +315,8 @@ class World {
       onBroken: (error) => this.#broken(process, error),
       cacheBytes: this.#random.pick([6_000, 60_000]),
       timerWindow: 4,
+      // In half of the worlds every batch is computed while the one before commits.
+      computeAheadEvents: this.#options.seed % 2 === 0 ? 0 : 256,
     })
     host.start().then(
       () => {
