@@ -2,7 +2,7 @@ import { sql } from 'slonik'
 import type { CommonQueryMethods } from 'slonik'
 import { z } from 'zod'
 import { readActorTurns } from './journal.ts'
-import type { JournalTurn } from './journal.ts'
+import type { ActorPlace, JournalTurn, LaneAddress } from './journal.ts'
 import { isoOf, readJson, readSnapshot, stateOf } from './stored-json.ts'
 
 export interface ActorSummary {
@@ -198,6 +198,22 @@ const withoutDistance = (event: unknown): unknown => {
   const { $ago: _, ...rest } = event
   return rest
 }
+
+const Body = z.object({ kind: z.string(), key: z.string(), body: Bytes, updatedAtMs: z.number() })
+export type StoredBody = z.infer<typeof Body>
+
+/** The snapshots of these actors of a lane, of those that are stored, and the lane's clock at the last turn of each. */
+export const readBodies = (
+  db: CommonQueryMethods,
+  { service, lane }: LaneAddress,
+  actors: readonly Pick<ActorPlace, 'kind' | 'key'>[],
+): Promise<readonly StoredBody[]> =>
+  db.any(sql.type(Body)`
+    SELECT a.kind, a.key, a.body, a.updated_at_ms AS "updatedAtMs" FROM ${sql.unnest(
+      actors.map(({ kind, key }) => [kind, key]),
+      ['text', 'text'],
+    )} w(kind, key)
+      JOIN seen.actor a ON a.service = ${service} AND a.lane = ${lane} AND a.kind = w.kind AND a.key = w.key`)
 
 /** Where an actor stands, and its turns, newest first, as far as `enough` wants them; null where no lane of the service has it. */
 export const readHistory = async (

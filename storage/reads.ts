@@ -2,8 +2,8 @@ import { readQuoteChain } from './history/chain.ts'
 import type { QuoteChain } from './history/chain.ts'
 import { keptTurns, readTurns } from './journal.ts'
 import type { JournalTurn, LaneAddress } from './journal.ts'
-import { listActors, readActor, readHistory } from './read-actors.ts'
-import type { ActorDetail, ActorHistory, ActorPage, ActorQuery } from './read-actors.ts'
+import { listActors, readActor, readBodies, readHistory } from './read-actors.ts'
+import type { ActorDetail, ActorHistory, ActorPage, ActorQuery, StoredBody } from './read-actors.ts'
 import { readInputs, readLanes, readOrders, readParked } from './read-lanes.ts'
 import type { InputReading, LaneReading, OrderReading, ParkedQuery, ParkedReading } from './read-lanes.ts'
 import { readPool } from './read-pool.ts'
@@ -23,6 +23,8 @@ export interface StoreReads {
   history(service: string, kind: string, key: string, enough: (turn: JournalTurn) => boolean): Promise<ActorHistory | null>
   /** A lane's turns in order, as far as they are kept. */
   turns(lane: LaneAddress, from: number, to: number): AsyncIterable<JournalTurn>
+  /** The snapshots of these actors, of those that are stored. */
+  bodies(lane: LaneAddress, actors: readonly Pick<StoredBody, 'kind' | 'key'>[]): Promise<readonly StoredBody[]>
   /** null: none is kept */
   keptTurns(lane: LaneAddress): Promise<{ first: number; last: number } | null>
   /** The operator's and the history writer's roles only. Null: the history has nothing of this quote. */
@@ -48,6 +50,7 @@ export const storeReads = (options: ReadOptions): StoreReads => {
     actor: (service, kind, key) => pool.read((db) => readActor(db, service, kind, key)),
     history: (service, kind, key, enough) => pool.read((db) => readHistory(db, service, kind, key, enough)),
     turns: (lane, from, to) => readTurns((query) => pool.read(query), lane, from, to),
+    bodies: (lane, actors) => pool.read((db) => readBodies(db, lane, actors)),
     keptTurns: (lane) => pool.read((db) => keptTurns(db, lane)),
     quoteChain: (quoteId) => pool.read((db) => readQuoteChain(db, quoteId)),
     lanes: (service) => pool.read((db) => readLanes(db, service)),

@@ -26,7 +26,7 @@ export interface Played {
 
 /** What came out otherwise than it was written. */
 export interface Difference {
-  readonly what: 'outputs' | 'base' | 'sequence' | 'machine'
+  readonly what: 'outputs' | 'base' | 'sequence' | 'machine' | 'state'
   readonly recorded: string
   readonly computed: string
 }
@@ -118,13 +118,27 @@ export class Replay {
     }
   }
 
+  /**
+   * What its turns came to against what is stored of it: a state that asked for nothing yet shows nowhere else.
+   * @returns undefined: nothing to compare, for it has had other turns since, or the code at hand does not load it
+   */
+  against({ kind, body }: { kind: string; body: Uint8Array }, played: Played): Difference | null | undefined {
+    const machine = this.machines.get(kind)
+    try {
+      const stored = machine?.load(body)
+      if (!machine || stored?.sequence !== played.sequence) return undefined
+      return unlikeSnapshots('state', machine, stored, played)
+    } catch {
+      return undefined
+    }
+  }
+
   /** Null: nothing tells what it was before this turn. @throws what the machine throws that cannot load the base */
   #startOf({ base, sequence, kind, key }: JournalTurn, machine: Machine, held: Played | null): Started | null {
     if (base) {
       const { state, sequence: before } = machine.load(base)
-      const difference =
-        held && unlike('base', textOfBytes(machine.store(state, before)), textOfBytes(machine.store(held.state, held.sequence)))
-      return { before: { state, sequence: before }, outputs: [], difference }
+      const stored = { state, sequence: before }
+      return { before: stored, outputs: [], difference: held && unlikeSnapshots('base', machine, stored, held) }
     }
     // One that ended and was swept begins anew.
     if (sequence !== 1 || (held && held.state.status !== 'done')) return held && { before: held, outputs: [], difference: null }
@@ -145,6 +159,11 @@ const OUTPUT_HASH_DIGITS = 16
 
 const unlike = (what: Difference['what'], recorded: string, computed: string): Difference | null =>
   recorded === computed ? null : { what, recorded, computed }
+
+const unlikeSnapshots = (what: Difference['what'], machine: Machine, recorded: Played, computed: Played): Difference | null => {
+  const text = ({ state, sequence }: Played): string => textOfBytes(machine.store(state, sequence))
+  return unlike(what, text(recorded), text(computed))
+}
 
 /** As the machine got it: what it referred to in its batch is in it again. */
 const eventOf = ({ event, attached }: JournalTurn): PlainEvent => {

@@ -16,6 +16,8 @@ export interface LaneReplay {
   readonly played: number
   /** of those, recorded by machines of another version or structure */
   readonly other_code: number
+  /** actors whose stored state was compared: those that have had no other turn since */
+  readonly compared: number
   readonly skipped: {
     /** parked, queued or dropped: they changed nothing */
     readonly nothing_taken: number
@@ -44,18 +46,19 @@ export interface LaneReplay {
 }
 
 export const tellReplay = ({ service, lanes }: ReplayReport): string => {
-  const rows = lanes.map(({ lane, from, to, played, other_code, skipped, turns_per_second, difference }) => [
+  const rows = lanes.map(({ lane, from, to, played, other_code, compared, skipped, turns_per_second, difference }) => [
     String(lane),
     from === null ? 'none kept' : `${from}..${to}`,
     String(played),
     String(other_code),
+    String(compared),
     String(skipped.nothing_taken),
     String(skipped.state_not_known),
     String(skipped.not_loadable),
     `${turns_per_second}/s`,
     difference === null ? 'agrees' : `differs at ${difference.turn}`,
   ])
-  const heading = ['LANE', 'TURNS', 'PLAYED', 'OTHER CODE', 'NOTHING TAKEN', 'NOT KNOWN', 'NOT LOADABLE', 'RATE', 'OUTCOME']
+  const heading = ['LANE', 'TURNS', 'PLAYED', 'OTHER CODE', 'COMPARED', 'NOTHING TAKEN', 'NOT KNOWN', 'NOT LOADABLE', 'RATE', 'OUTCOME']
   return [
     service,
     table(heading, rows),

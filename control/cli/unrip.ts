@@ -141,7 +141,10 @@ const commands = (world: World): Command => {
       print(json, told.answer, () => tellPast(past))
     })
 
-  add('replay <service>', 'play journals once more through the code at hand; 1 at the first turn that comes out otherwise')
+  add(
+    'replay <service>',
+    'play journals once more through the code at hand; 1 at the first turn that comes out otherwise, or where some cannot be played',
+  )
     .option('--lane <n>', 'of this lane; without it of all', whole)
     .option('--from <turn>', "from this turn of the lane on; an actor's are played from its next stored snapshot", whole)
     .option('--to <turn>', 'up to this turn of the lane', whole)
@@ -155,6 +158,11 @@ const commands = (world: World): Command => {
       const differing = report.lanes.flatMap(({ lane, difference }) => (difference ? [`lane ${lane} at turn ${difference.turn}`] : []))
       if (differing.length > 0)
         throw new CliFailure('DIFFERS', `${service} comes out otherwise: ${differing.join(', ')}`, { reported: true })
+      const unloadable = report.lanes.reduce((sum, { skipped }) => sum + skipped.not_loadable, 0)
+      if (unloadable > 0)
+        throw new CliFailure('NOT_LOADABLE', `${service}: ${unloadable} turns start from what the code at hand does not load`, {
+          reported: true,
+        })
     })
 
   add('drop-days', 'removes whole old days of journal, outbox and dead letters, but for what is unpublished or unresolved')

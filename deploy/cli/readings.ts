@@ -58,9 +58,10 @@ export const readings = ({ database, kafka }: Sources, env: NodeJS.ProcessEnv = 
         const lanes = []
         for (const { lane: number, turn } of all) {
           const to = Math.min(last ?? turn, turn)
-          const turns = from.turns({ service, lane: number }, first ?? 1, to)
+          const at = { service, lane: number }
+          const journal = { turns: from.turns(at, first ?? 1, to), stored: from.bodies.bind(null, at) }
           lanes.push(
-            await replayLane(number, turns, definition, (played) => onProgress(`${service}/${number}: ${played} turns, up to ${to}`)),
+            await replayLane(number, journal, definition, (played) => onProgress(`${service}/${number}: ${played} turns, up to ${to}`)),
           )
         }
         return { service, lanes }

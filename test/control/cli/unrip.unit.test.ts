@@ -62,6 +62,7 @@ const replayed = (differs: boolean): LaneReplay => ({
   turns: 40,
   played: 38,
   other_code: 0,
+  compared: 4,
   skipped: { nothing_taken: 2, state_not_known: 0, not_loadable: 0 },
   not_loadable: [],
   seconds: 0.5,
@@ -364,13 +365,19 @@ test('drop-days keeps as many days as it is told, and names what went', async ()
 test('a replay that agrees ends with 0; one that differs with 1, names the turn, and is one JSON object', async () => {
   const agrees = await typed(['replay', 'strategy-engine', '--from', '1', '--to', '40'])
   expect(agrees).toMatchObject({ code: 0, err: 'strategy-engine: {"from":1,"to":40}\n' })
-  expect(agrees.out).toMatch(/LANE +TURNS +PLAYED[\s\S]*1 +1\.\.40 +38 +0 +2 +0 +0 +80\/s +agrees/)
+  expect(agrees.out).toMatch(/LANE +TURNS +PLAYED[\s\S]*1 +1\.\.40 +38 +0 +4 +2 +0 +0 +80\/s +agrees/)
   const differs = await typed(['replay', 'strategy-engine', '--lane', '1'])
   expect(differs).toMatchObject({ code: 1, err: expect.stringContaining('strategy-engine comes out otherwise: lane 1 at turn 40') })
   expect(differs.out).toContain('lane 1, turn 40 (batch 7, 2026-11-21T10:00:00.000Z), quote/q-1 turn 2')
   expect((await typed(['replay', 'strategy-engine', '--lane', '1', '--json'])).json().lanes[0].difference).toMatchObject({
     turn: 40,
     what: 'outputs',
+  })
+  const unplayed = { ...replayed(false), played: 0, skipped: { nothing_taken: 0, state_not_known: 0, not_loadable: 40 } }
+  const replay = async (service: string) => ({ service, lanes: [unplayed] })
+  expect(await typed(['replay', 'strategy-engine'], {}, { replay })).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('40 turns start from what the code at hand does not load'),
   })
   expect(await typed(['replay', 'strategy-engine', '--lane', 'x'])).toMatchObject({ code: 2 })
   expect(await typed(['replay', 'strategy-engine', '--from', '9', '--to', '8'])).toMatchObject({ code: 2 })

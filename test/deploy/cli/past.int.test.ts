@@ -75,14 +75,40 @@ test('a replay of what the code at hand wrote agrees, from the first turn or fro
   const told: string[] = []
   const { lanes } = await reads.replay(STRATEGY, { lane: 2 }, (line) => told.push(line))
   expect(lanes).toMatchObject([
-    { lane: 2, from: 1, played: 8, other_code: 0, difference: null, skipped: { state_not_known: 0, not_loadable: 0 } },
+    { lane: 2, from: 1, played: 8, other_code: 0, compared: 1, difference: null, skipped: { state_not_known: 0, not_loadable: 0 } },
   ])
   expect(lanes[0]?.turns).toBe(lanes[0]?.to)
   const middle = await reads.replay(STRATEGY, { lane: 2, from: turns[2]!, to: turns[4]! }, () => {})
-  expect(middle.lanes).toMatchObject([{ from: turns[2], to: turns[4], played: 2, difference: null, skipped: { state_not_known: 1 } }])
+  expect(middle.lanes).toMatchObject([
+    { from: turns[2], to: turns[4], played: 2, compared: 0, difference: null, skipped: { state_not_known: 1 } },
+  ])
   expect((await reads.replay(STRATEGY, {}, () => {})).lanes).toHaveLength(TEST_LANES)
   await expect(reads.replay(STRATEGY, { lane: 9 }, () => {})).rejects.toMatchObject({ code: 'NO_SUCH_LANE' })
   await expect(reads.replay('strategy', {}, () => {})).rejects.toMatchObject({ code: 'NO_SUCH_SERVICE' })
+})
+
+test('a replay that comes to another state than the one stored says so, though nothing was asked for in it', async () => {
+  const changed = (from: string, to: string) =>
+    database.admin((client) =>
+      client.query(
+        `UPDATE unrip.actor SET body = convert_to(replace(convert_from(body, 'UTF8'), $1, $2), 'UTF8') WHERE service = $3 AND kind = 'desk'`,
+        [from, to, STRATEGY],
+      ),
+    )
+  await changed('208', '209')
+  const { lanes } = await reads.replay(STRATEGY, { lane: 2 }, () => {})
+  expect(lanes[0]).toMatchObject({
+    compared: 1,
+    difference: {
+      turn: turns[8],
+      actor: 'desk/desk',
+      sequence: 8,
+      what: 'state',
+      recorded: expect.stringContaining('209'),
+      computed: expect.stringContaining('208'),
+    },
+  })
+  await changed('209', '208')
 })
 
 test('a replay stops at the first turn whose outputs are not those recorded', async () => {
