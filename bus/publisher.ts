@@ -10,8 +10,9 @@
  */
 import { setTimeout as after } from 'node:timers/promises'
 import { Partitioners } from 'kafkajs'
-import type { Kafka, Message, Producer, TopicMessages } from 'kafkajs'
+import type { Kafka, Producer } from 'kafkajs'
 import { BusError, asBusError } from './errors.ts'
+import { folded } from './produce-request.ts'
 import type { Log, OutRecord } from './shapes.ts'
 import { within } from './within.ts'
 
@@ -21,9 +22,18 @@ export interface Publisher {
   close(): Promise<void>
 }
 
+/** What goes to one partition. */
+interface Parcel {
+  readonly topic: string
+  readonly partition: number
+  readonly records: OutRecord[]
+  bytes: number
+}
+/** By the names of their places, `topic/partition`. */
+type Parcels = ReadonlyMap<string, Parcel>
+
 interface Job {
-  readonly records: readonly OutRecord[]
-  readonly bytes: ReadonlyMap<string, number>
+  readonly parcels: Parcels
   resolve(): void
   reject(error: BusError): void
 }
@@ -57,29 +67,30 @@ export const publisher = (kafka: Kafka, log: Log, onHeard: () => void = () => un
 
   /** Answers the partitions that nothing was written to. */
   const write = async (jobs: readonly Job[]): Promise<Set<string>> => {
-    const records = jobs.flatMap((job) => job.records)
-    const topicMessages = byTopic(records)
+    const parcels = jobs.length === 1 ? jobs[0]!.parcels : joined(jobs)
+    const records = [...parcels.values()].reduce((sum, parcel) => sum + parcel.records.length, 0)
+    const topicMessages = [...Map.groupBy(parcels.values(), ({ topic }) => topic)].map(([topic, of]) => ({
+      topic,
+      messages: of.map((parcel) => folded(parcel.partition, parcel.records)),
+    }))
     for (let tries = 1; ; tries += 1) {
       if (closed) throw new BusError('closed', 'the bus was closed with a send under way')
       const fresh = producer === null
       try {
         const answered = await (await connected()).sendBatch({ acks: -1, timeout: 8_000, topicMessages })
         onHeard()
-        const missing = new Set(records.map(place))
+        const missing = new Set(parcels.keys())
         for (const { topicName, partition } of answered) missing.delete(`${topicName}/${partition}`)
         return missing
       } catch (error) {
         forget()
-        const known = asBusError(error, `send of ${records.length} records`)
+        const known = asBusError(error, `send of ${records} records`)
         // One that has written before fails for any of its topics that has gone since, not only for these.
         if (known.code === 'no_such_partition' && !fresh) continue
         if (known.code !== 'unavailable') throw known
         // Five times a second: the first, second, fourth … is news.
         const says = (tries & (tries - 1)) === 0 ? log.warn : log.debug
-        says(
-          { event: 'kafka.send_repeated', tries, error: known.message },
-          `Kafka does not take a send of ${records.length} records: again`,
-        )
+        says({ event: 'kafka.send_repeated', tries, error: known.message }, `Kafka does not take a send of ${records} records: again`)
         await after(AGAIN_MS)
       }
     }
@@ -88,7 +99,7 @@ export const publisher = (kafka: Kafka, log: Log, onHeard: () => void = () => un
     try {
       const missing = await write(jobs)
       for (const job of jobs) {
-        const lost = [...new Set(job.records.map(place))].filter((name) => missing.has(name))
+        const lost = [...job.parcels.keys()].filter((name) => missing.has(name))
         if (lost.length === 0) job.resolve()
         else job.reject(new BusError('no_such_partition', `not written, no such partition: ${lost.join(', ')}`))
       }
@@ -112,7 +123,7 @@ export const publisher = (kafka: Kafka, log: Log, onHeard: () => void = () => un
       new Promise((resolve, reject) => {
         if (closed) return reject(new BusError('closed', 'the bus is closed'))
         if (records.length === 0) return resolve()
-        queue.push({ records, bytes: bytesByPartition(records), resolve, reject })
+        queue.push({ parcels: parcelsOf(records), resolve, reject })
         running ??= run()
       }),
     close: async () => {
@@ -136,36 +147,47 @@ const newProducer = (kafka: Kafka): Producer =>
     retry: { initialRetryTime: 50, maxRetryTime: 500, retries: 6 },
   })
 
-const place = ({ topic, partition }: OutRecord): string => `${topic}/${partition}`
-
-const bytesByPartition = (records: readonly OutRecord[]): Map<string, number> => {
-  const bytes = new Map<string, number>()
+const parcelsOf = (records: readonly OutRecord[]): Parcels => {
+  const parcels = new Map<string, Parcel>()
+  let parcel: Parcel | null = null
   for (const record of records) {
-    let size = RECORD_OVERHEAD_BYTES + record.value.byteLength + (record.key?.length ?? 0)
-    for (const [name, text] of Object.entries(record.headers)) size += name.length + text.length + 4
-    bytes.set(place(record), (bytes.get(place(record)) ?? 0) + size)
+    const { topic, partition, key, value, headers } = record
+    if (parcel?.topic !== topic || parcel.partition !== partition) parcel = parcelFor(parcels, topic, partition)
+    parcel.records.push(record)
+    parcel.bytes += RECORD_OVERHEAD_BYTES + value.byteLength + (key?.length ?? 0)
+    for (const name in headers) parcel.bytes += name.length + headers[name]!.length + 4
   }
-  return bytes
+  return parcels
+}
+
+const parcelFor = (parcels: Map<string, Parcel>, topic: string, partition: number): Parcel => {
+  const place = `${topic}/${partition}`
+  const known = parcels.get(place)
+  if (known) return known
+  const made: Parcel = { topic, partition, records: [], bytes: 0 }
+  parcels.set(place, made)
+  return made
+}
+
+const joined = (jobs: readonly Job[]): Parcels => {
+  const parcels = new Map<string, Parcel>()
+  for (const job of jobs) {
+    for (const { topic, partition, records } of job.parcels.values()) {
+      const parcel = parcelFor(parcels, topic, partition)
+      for (const record of records) parcel.records.push(record)
+    }
+  }
+  return parcels
 }
 
 /** How many jobs from the front go in one request: always one, then as long as no partition gets too much. */
 const fitting = (jobs: readonly Job[]): number => {
   const total = new Map<string, number>()
   let count = 0
-  for (const { bytes } of jobs) {
-    for (const [name, size] of bytes) total.set(name, (total.get(name) ?? 0) + size)
-    if (count > 0 && [...bytes.keys()].some((name) => (total.get(name) ?? 0) > JOIN_BYTES)) break
+  for (const { parcels } of jobs) {
+    for (const [name, { bytes }] of parcels) total.set(name, (total.get(name) ?? 0) + bytes)
+    if (count > 0 && [...parcels.keys()].some((name) => (total.get(name) ?? 0) > JOIN_BYTES)) break
     count += 1
   }
   return count
-}
-
-const byTopic = (records: readonly OutRecord[]): TopicMessages[] => {
-  const topics = new Map<string, Message[]>()
-  for (const { topic, partition, key, value, headers } of records) {
-    const messages = topics.get(topic) ?? []
-    topics.set(topic, messages)
-    messages.push({ partition, key, value: Buffer.from(value.buffer, value.byteOffset, value.byteLength), headers: { ...headers } })
-  }
-  return [...topics].map(([topic, messages]) => ({ topic, messages }))
 }
