@@ -4,7 +4,7 @@ import type { EffectRow } from './rows.ts'
 
 /** What somebody has to look at in a lane. */
 export type Condition = LaneState['condition']
-export const CONDITIONS: readonly Condition[] = ['parked', 'halted', 'overdue']
+const CONDITIONS: readonly Condition[] = ['parked', 'halted', 'overdue']
 
 interface Found {
   /** another one is news */

@@ -55,7 +55,7 @@ export class NotTakenDown extends Error {
   readonly code = 'not_taken_down'
 }
 
-export const ORDER = 'snapshots-down'
+const ORDER = 'snapshots-down'
 /** Long: nobody waits for these lanes, and a page may be slow. */
 const LEASE_MS = 15_000
 const RENEW_MS = 2_000

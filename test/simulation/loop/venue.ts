@@ -13,7 +13,7 @@ import type { VirtualTime } from '../virtual-time.ts'
 
 export const ACCOUNT = 'solver.near'
 export const BTC = 'nep141:btc.omft.near'
-export const NBTC = 'nep141:nbtc.bridge.near'
+const NBTC = 'nep141:nbtc.bridge.near'
 export const EURE = 'nep141:gnosis-0x420ca0f9b9b604ce0fd9c18ef134c705e5fa3430.omft.near'
 
 /** How long a read waits for an answer. */
