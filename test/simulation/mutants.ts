@@ -53,6 +53,13 @@ export const MUTANTS: readonly Mutant[] = [
     to: `case 'unknown': return this.#refusedFor(draft, textOf(error))`,
   },
   {
+    name: 'batch computed ahead is lost',
+    breaks: 'the events of a batch that was computed while another was refused return in their order',
+    file: LANE,
+    from: 'await this.#startAgain([refused, draft])',
+    to: 'await this.#startAgain([refused])',
+  },
+  {
     name: 'refused memory kept',
     breaks: 'what a refused batch has left in memory is thrown away',
     file: LANE,

@@ -27,6 +27,7 @@ export const MUTANT_SEEDS: Readonly<Record<string, number>> = {
   'takeover keeps the epoch': 9,
   'lease ends before its owner thinks so': 25,
   'batch number used again': 1,
+  'batch computed ahead is lost': 2,
   'refused memory kept': 2,
   'refused batch dropped': 2,
   'cache outlives the lane': 1,
