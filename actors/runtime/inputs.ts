@@ -4,7 +4,8 @@ import type { Draft } from './draft.ts'
 import type { LaneNow, LaneOptions } from './lane-options.ts'
 import type { Mailbox } from './mailbox.ts'
 import { addressOf, LIFECYCLE } from './memory.ts'
-import type { Halt } from './rows.ts'
+import type { Start } from './recovering.ts'
+import type { Halt, InputRow } from './rows.ts'
 
 /**
  * What flows into a lane and what is held: work while it is paused, an input that lost data and all work with it, and
@@ -20,16 +21,19 @@ export class Inputs {
   #heldForWater = false
   /** topic → where it goes on once the water has fallen; absent: where it was held */
   readonly #goesOnAt = new Map<string, number | undefined>()
+  /** inputs that this lane never read before, until a batch has stored them */
+  #entered: readonly InputRow[]
   /** a halt, or the end of one, that no batch has stored yet */
-  unstoredHalt: boolean
+  #unstoredHalt: boolean
 
-  constructor(of: { lane: number; options: LaneOptions; now: LaneNow; mailbox: Mailbox; unstoredHalt: boolean; wakeUp: () => void }) {
-    this.#lane = of.lane
+  constructor(of: { start: Start; options: LaneOptions; now: LaneNow; mailbox: Mailbox; wakeUp: () => void }) {
+    this.#lane = of.start.recovered.lane.lane
     this.#options = of.options
     this.#now = of.now
     this.#mailbox = of.mailbox
     this.#wakeUp = of.wakeUp
-    this.unstoredHalt = of.unstoredHalt
+    this.#entered = of.start.entered
+    this.#unstoredHalt = of.start.halted !== of.start.recovered.lane.halted
     this.#workTopics = (Object.keys(of.options.definition.inputs) as TopicName[]).filter((topic) => topics[topic].work)
   }
 
@@ -42,6 +46,28 @@ export class Inputs {
     // Where storage went back, Kafka's word is ahead of ours: left so, the next owner would find that out once more.
     reader.commit(this.#lane, next)
     for (const topic of inputs.keys()) if (this.isHeld(topic)) reader.hold(this.#lane, topic)
+  }
+
+  /** Something about the inputs themselves is to be stored, whatever arrives. */
+  get isUnstored(): boolean {
+    return this.#unstoredHalt || this.#entered.length > 0
+  }
+
+  store(draft: Draft): void {
+    const { inputs, halted } = this.#now.memory
+    for (const { topic } of this.#entered) draft.inputs.set(topic, inputs.get(topic)!)
+    if (this.#unstoredHalt) draft.halted = halted
+  }
+
+  committed(draft: Draft): void {
+    this.#entered = this.#entered.filter(({ topic }) => !draft.inputs.has(topic))
+    if (draft.halted !== undefined && draft.halted === this.#now.memory.halted) this.#unstoredHalt = false
+  }
+
+  /** The memory is what is stored again: what is not is still to come. */
+  recalled(storedHalt: Halt | null): void {
+    this.#unstoredHalt = this.#now.memory.halted !== storedHalt
+    for (const input of this.#entered) this.#now.memory.inputs.set(input.topic, input)
   }
 
   /** More has arrived: beyond the high water mark nothing more is to. */
@@ -88,7 +114,7 @@ export class Inputs {
   halt(halt: Halt): void {
     if (this.#now.memory.halted) return
     this.#now.memory.halted = halt
-    this.unstoredHalt = true
+    this.#unstoredHalt = true
     this.#options.log.error({ event: 'lane.halted', lane: this.#lane, code: halt.code, topic: halt.topic }, halt.detail)
     this.#holdForHalt(halt)
     this.#wakeUp()

@@ -11,6 +11,8 @@ export interface Mutant {
 }
 
 const LANE = 'actors/runtime/lane.ts'
+const RECALLING = 'actors/runtime/recalling.ts'
+const COMMITTING = 'actors/runtime/committing.ts'
 const EFFECTS = 'actors/runtime/effects.ts'
 const TURNS = 'actors/runtime/turns.ts'
 const GATE = 'actors/runtime/gate.ts'
@@ -48,9 +50,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch number used again',
     breaks: 'in doubt the identical batch is sent again, never another under its number',
-    file: LANE,
+    file: COMMITTING,
     from: `case 'unknown':`,
-    to: `case 'unknown': return this.#refusedFor(draft, textOf(error))`,
+    to: `case 'unknown': return this.refused(draft, textOf(error))`,
   },
   {
     name: 'batch computed ahead is lost',
@@ -62,9 +64,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'refused memory kept',
     breaks: 'what a refused batch has left in memory is thrown away',
-    file: LANE,
-    from: 'this.#now.memory = { ...remember(recovered, this.#options, this.#fixed), halted }',
-    to: 'this.#now.memory = { ...remember(recovered, this.#options, this.#fixed), halted, cache: this.#now.memory.cache }',
+    file: RECALLING,
+    from: 'this.now.memory = { ...remember(recovered, this.#options, this.fixed), halted }',
+    to: 'this.now.memory = { ...remember(recovered, this.#options, this.fixed), halted, cache: this.now.memory.cache }',
   },
   {
     name: 'refused batch dropped',
@@ -76,12 +78,12 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'cache outlives the lane',
     breaks: 'a lane that comes back to a process is read from storage, not from what the process remembers',
-    file: LANE,
-    from: 'const memory = { ...remember(recovered, options, this.#fixed), halted: start.halted }',
-    to: `const memory = { ...remember(recovered, options, this.#fixed), halted: start.halted }
+    file: RECALLING,
+    from: 'const memory = { ...remember(start.recovered, options, this.fixed), halted: start.halted }',
+    to: `const memory = { ...remember(start.recovered, options, this.fixed), halted: start.halted }
     const kept = (options.machines as { kept?: Map<number, object> }).kept ??= new Map()
-    if (kept.has(this.lane)) memory.cache = kept.get(this.lane)
-    else kept.set(this.lane, memory.cache)`,
+    if (kept.has(memory.lane)) memory.cache = kept.get(memory.lane)
+    else kept.set(memory.lane, memory.cache)`,
   },
   {
     name: 'unwritten actors leave memory',
@@ -139,7 +141,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'outbox released before commit',
     breaks: 'nothing of a batch leaves before its commit',
-    file: LANE,
+    file: COMMITTING,
     from: 'const begun = clock.monotonicMs()',
     to: 'this.#outbox.add(draft.batch, this.#now.memory.incarnation, draft.emitted.splice(0))\n    $&',
   },
@@ -212,7 +214,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'sent before commit',
     breaks: 'nothing is sent before its row is committed',
     file: LANE,
-    from: 'const begun = clock.monotonicMs()',
+    from: 'inCommit = { draft, done: this.#committing.commit(draft) }',
     to: `for (const row of draft.effects.values()) if (row.state === 'pending') this.#effects.start(row)\n    $&`,
   },
   {
@@ -269,7 +271,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'later timers forgotten',
     breaks: 'timers beyond the window in memory are read when it is used up',
-    file: LANE,
+    file: 'actors/runtime/gathering.ts',
     from: 'timers.bring(rows, rows.length === timerWindow)',
     to: 'timers.bring(rows, false)',
   },
