@@ -78,6 +78,12 @@ export const readParked = async (
   return rows.map((row) => ({ ...row, event: readJson(row.event) }))
 }
 
+const Mark = z.object({ lane: z.number(), structure: z.string() })
+
+/** What may be stored in each lane of a service, as far as its owners so far have said: `<kind> <version> <structure hash>`. */
+export const readStructures = (db: CommonQueryMethods, service: string): Promise<readonly z.infer<typeof Mark>[]> =>
+  db.any(sql.type(Mark)`SELECT lane, structure FROM seen.lane_structure WHERE service = ${service} ORDER BY lane, structure`)
+
 const Order = z.object({
   id: z.number(),
   service: z.string(),

@@ -4,7 +4,7 @@ import { keptTurns, readTurns } from './journal.ts'
 import type { JournalTurn, LaneAddress } from './journal.ts'
 import { listActors, readActor, readBodies, readHistory } from './read-actors.ts'
 import type { ActorDetail, ActorHistory, ActorPage, ActorQuery, StoredBody } from './read-actors.ts'
-import { readInputs, readLanes, readOrders, readParked } from './read-lanes.ts'
+import { readInputs, readLanes, readOrders, readParked, readStructures } from './read-lanes.ts'
 import type { InputReading, LaneReading, OrderReading, ParkedQuery, ParkedReading } from './read-lanes.ts'
 import { readPool } from './read-pool.ts'
 import type { ReadOptions } from './read-pool.ts'
@@ -36,6 +36,8 @@ export interface StoreReads {
   orders(query: { service?: string; limit: number }): Promise<readonly OrderReading[]>
   /** whose lease has not run out */
   processes(service: string): Promise<readonly ProcessReading[]>
+  /** what may be stored in each lane, in the words of its owners so far */
+  structures(service: string): Promise<readonly { readonly lane: number; readonly structure: string }[]>
   /** latest first */
   releases(service: string): Promise<readonly ReleaseReading[]>
   /** all of a lane as of one moment, by kind and key, a page of actors at a time */
@@ -58,6 +60,7 @@ export const storeReads = (options: ReadOptions): StoreReads => {
     parked: (query) => pool.read((db) => readParked(db, query)),
     orders: (query) => pool.read((db) => readOrders(db, query)),
     processes: (service) => pool.read((db) => readProcesses(db, service)),
+    structures: (service) => pool.read((db) => readStructures(db, service)),
     releases: (service) => pool.read((db) => readReleases(db, service)),
     stored: (service, lane, onPage) => pool.read((db) => readStored(db, service, lane, onPage)),
     close: () => pool.close(),

@@ -1,7 +1,7 @@
 import type { StoredEffect, StoredEvent, StoredSnapshot } from '#machines/contracts/migration.ts'
 import { textOf } from './faults.ts'
 import { fromBytes } from './json.ts'
-import { machinesOf, structureOf } from './machines.ts'
+import { machinesOf, structureOf, structuresOf } from './machines.ts'
 import type { ActorRow, EffectRow, ParkedRow, TimerRow } from './rows.ts'
 import type { ServiceDefinition } from './service.ts'
 import type { Found, StoredActor } from './snapshots.ts'
@@ -24,7 +24,8 @@ export interface StoredRows {
 
 /** Something stored that the code at hand could not go on with. */
 export interface Finding {
-  readonly what: 'snapshot' | 'timer' | 'effect' | 'parked event'
+  /** `mark`: what a lane may hold. No host takes it that cannot load that, though nothing of it is left */
+  readonly what: 'snapshot' | 'timer' | 'effect' | 'parked event' | 'mark'
   readonly kind: string
   readonly key: string
   /** the timer's name, the effect's id, the parked turn; '' for a snapshot */
@@ -41,11 +42,13 @@ export class SnapshotCheck {
   readonly #machines: ReadonlyMap<string, Machine>
   /** `<kind> <version> <structure hash>` → actors */
   readonly structures = new Map<string, number>()
+  readonly #loads: ReadonlySet<string>
   readonly counts = { actors: 0, timers: 0, effects: 0, parked: 0 }
 
   constructor(definition: Pick<ServiceDefinition, 'kinds' | 'effects'>) {
     this.#definition = definition
     this.#machines = machinesOf(definition)
+    this.#loads = new Set(structuresOf(this.#machines).loads)
   }
 
   look(rows: StoredRows): Finding[] {
@@ -62,6 +65,15 @@ export class SnapshotCheck {
     const machine = this.#machines.get(kind)
     const problems = machine ? this.#problems(machine, rows) : [of('snapshot', '', `no machine of kind ${kind}`)]
     return problems.map((problem) => ({ ...problem, kind, key, version: found.version, hash: found.hash }))
+  }
+
+  /** A lane's mark, once all that is stored was looked at: what is stored of it has been named there. */
+  mark(structure: string): Finding[] {
+    if (this.structures.has(structure) || this.#loads.has(structure)) return []
+    const [kind = '', version, hash = ''] = structure.split(' ')
+    const reason =
+      'nothing of it is left, but no host that cannot load it takes the lane: unrip snapshots down, from a release that still loads it, to the version that one runs'
+    return [{ ...of('mark', '', reason), kind, key: '', version: Number(version), hash }]
   }
 
   #problems(machine: Machine, rows: StoredRows): Problem[] {

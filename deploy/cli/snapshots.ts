@@ -52,6 +52,7 @@ export const snapshots = ({ database }: Sources, env: NodeJS.ProcessEnv, define 
           else more++
         }
         await everyLane(reads, service, lanes, progress, (lane, rows) => check.look(rows).forEach((each) => found(lane, each)))
+        for (const { lane, structure } of await reads.structures(service)) check.mark(structure).forEach((each) => found(lane, each))
         services.push({ service, ...check.counts, not_loadable: failing, structures: Object.fromEntries(check.structures) })
       }
       return { services, findings, more }

@@ -104,8 +104,8 @@ const cli = async <T>(role: string, kind: ActorKind, use: (of: ReturnType<typeof
   return use(of).finally(() => of.close())
 }
 const checked = (kind: ActorKind) => cli('operator', kind, (of) => of.check({ services: [SERVICE], limit: 100, progress: () => {} }))
-const takenDown = (to: string[]) =>
-  cli(SERVICE, secondKind, (of) => of.down({ service: SERVICE, to, by: 'ana', reason: 'r2 is wrong', progress: () => {} }))
+const takenDown = (to: string[], kind = secondKind) =>
+  cli(SERVICE, kind, (of) => of.down({ service: SERVICE, to, by: 'ana', reason: 'r2 is wrong', progress: () => {} }))
 
 const NOTHING = { size: 0 }
 
@@ -197,6 +197,23 @@ test('actors of version 1 go on in version 2 and, taken down, in version 1 again
   await third.stop()
   expect(venue.sent).toHaveLength(1)
 }, 90_000)
+
+test('a lane that may hold what the code at hand cannot load does not pass the gate, though nothing of it is left', async () => {
+  await database.admin((client) =>
+    client.query(`INSERT INTO unrip.lane_structure (service, lane, structure) VALUES ($1, 1, 'order 0 dead')`, [SERVICE]),
+  )
+  const host = await started('r1', firstKind)
+  await expect.poll(() => [...host.host.notLoadable.keys()]).toEqual([1])
+  await host.stop()
+  const { services, findings } = await checked(firstKind)
+  expect(services).toMatchObject([{ not_loadable: 1 }])
+  expect(findings).toMatchObject([{ lane: 1, what: 'mark', kind: 'order', key: '', version: 0, hash: 'dead' }])
+  const same = <T>(snapshot: T): T => snapshot
+  const still: ActorKind = { ...firstKind, migrations: [{ from: 0, hashes: ['dead'], snapshot: { up: same, down: same } }] }
+  expect((await checked(still)).findings).toEqual([])
+  await takenDown(['order=1'], still)
+  expect((await checked(firstKind)).findings).toEqual([])
+})
 
 /** Dies after its first batch; what it has written stays, and no older release may have the lanes. */
 const interruptedDown = async (): Promise<void> => {
