@@ -1,5 +1,4 @@
 import type { z } from 'zod'
-import { Envelope } from '#machines/contracts/envelope.ts'
 import type { Message } from '#machines/contracts/envelope.ts'
 import type { Cause } from '#machines/contracts/stamp.ts'
 import type { TopicName } from '#machines/contracts/topics.ts'
@@ -55,21 +54,26 @@ export const read = (
   partitionOf: (laneKey: string) => number,
 ): Received => {
   const topic = record.topic as TopicName
-  const contract = topics[topic] as { schema: z.ZodType; event_type: string; laneKey: (payload: unknown) => string }
+  const contract = topics[topic] as {
+    message: z.ZodType<Message<unknown>>
+    event_type: string
+    laneKey: (payload: unknown) => string
+  }
   const route = definition.inputs[topic] as ((message: Message<unknown>, at: RecordAt) => Routed | null) | undefined
   if (!route) return { is: 'unwanted' }
   try {
     if (!record.value) return { is: 'unreadable', why: 'no value' }
     const text = textOfBytes(record.value)
-    const envelope = Envelope.parse(JSON.parse(text))
-    if (envelope.event_type !== contract.event_type)
-      return { is: 'unreadable', why: `event_type ${envelope.event_type}, expected ${contract.event_type}` }
-    const payload = contract.schema.parse(envelope.payload)
-    const home = partitionOf(contract.laneKey(payload))
+    const json = JSON.parse(text) as { event_type?: unknown } | null
+    // Said first: its payload is another's.
+    if (typeof json?.event_type === 'string' && json.event_type !== contract.event_type)
+      return { is: 'unreadable', why: `event_type ${json.event_type}, expected ${contract.event_type}` }
+    const message = contract.message.parse(json)
+    const home = partitionOf(contract.laneKey(message.payload))
     if (home !== record.partition) return { is: 'unreadable', why: `its lane key belongs to lane ${home}` }
-    const routed = route({ ...envelope, payload }, { topic, partition: record.partition, offset: record.offset, ...stamped, text })
+    const routed = route(message, { topic, partition: record.partition, offset: record.offset, ...stamped, text })
     if (!routed) return { is: 'unwanted' }
-    return { is: 'event', routed, cause: { event_id: envelope.event_id, correlation_id: envelope.correlation_id ?? null } }
+    return { is: 'event', routed, cause: { event_id: message.event_id, correlation_id: message.correlation_id ?? null } }
   } catch (error) {
     return { is: 'unreadable', why: textOf(error).slice(0, 1_000) }
   }

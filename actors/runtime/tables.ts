@@ -1,4 +1,3 @@
-import { Envelope } from '#machines/contracts/envelope.ts'
 import type { Followed } from '#machines/contracts/stamp.ts'
 import type { PayloadOf, TopicName } from '#machines/contracts/topics.ts'
 import { topics } from '#machines/contracts/topics.ts'
@@ -37,11 +36,10 @@ export class FollowedTables implements Tables {
     const table = this.#rows.get(topic)
     if (!follow || !table || !record.value) return
     try {
-      const envelope = Envelope.parse(fromBytes(record.value))
-      const value = topics[topic].schema.parse(envelope.payload)
+      const { event_id, payload: value } = topics[topic].message.parse(fromBytes(record.value))
       const [key, version] = [follow.key(value), follow.version(value)]
       if (version < (table.get(key)?.version ?? Number.NEGATIVE_INFINITY)) return
-      const followed = { value, event_id: envelope.event_id, topic, partition: record.partition, offset: String(record.offset) }
+      const followed = { value, event_id, topic, partition: record.partition, offset: String(record.offset) }
       table.set(key, { version, followed })
     } catch (error) {
       const count = (this.unreadable.get(topic) ?? 0) + 1

@@ -23,3 +23,6 @@ export type Envelope = z.infer<typeof Envelope>
 
 /** An envelope whose payload has been read by its topic's schema. */
 export type Message<P> = Omit<Envelope, 'payload'> & { readonly payload: P }
+
+/** A whole record of a topic: its payload is read in the same pass, and what is wrong in it is named as `payload.…`. */
+export const messageOf = <P extends z.ZodType>(payload: P) => Envelope.extend({ payload })

@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import { messageOf } from './envelope.ts'
 import { laneKey, NEAR_INTENTS } from './ids.ts'
 import { IntentInventory } from './records/inventory.ts'
 import { MarketPrice } from './records/market-price.ts'
@@ -10,6 +11,7 @@ const HOUR_MS = 3_600_000
 
 interface Topic<S extends z.ZodType> {
   readonly schema: S
+  readonly message: ReturnType<typeof messageOf<S>>
   readonly event_type: string
   /** The record's Kafka key. */
   readonly key: (payload: z.infer<S>) => string
@@ -20,7 +22,11 @@ interface Topic<S extends z.ZodType> {
   readonly work: boolean
 }
 
-const topic = <S extends z.ZodType>(schema: S, rest: Omit<Topic<S>, 'schema'>): Topic<S> => ({ schema, ...rest })
+const topic = <S extends z.ZodType>(schema: S, rest: Omit<Topic<S>, 'schema' | 'message'>): Topic<S> => ({
+  schema,
+  message: messageOf(schema),
+  ...rest,
+})
 const byPair = ({ pair }: { pair: string }): string => laneKey(NEAR_INTENTS, pair)
 
 /** Every topic, in one table: set-up, routing, validation and the docs come from here. Each has `LANES` partitions. */

@@ -365,6 +365,31 @@ describe('a record that nobody could read', () => {
     expect(rig.parked()[0]).toMatch(/^\/: event_id: Invalid input: expected string, received undefined; event_type: /)
   })
 
+  it.each([
+    [{ pair: undefined }, 'payload.pair: Invalid input: expected string, received undefined'],
+    [{ amount_in: '-1' }, 'payload.amount_in: '],
+  ])('with %j in its payload is parked with the name of the field', async (wrong, why) => {
+    const { rig } = await begun()
+    const payload = {
+      ...{
+        quote_id: 'q',
+        pair: 'BTC/EURe',
+        direction: 'btc_to_eure',
+        asset_in: 'btc',
+        asset_out: 'eure',
+        amount_in: '1',
+        amount_out: null,
+      },
+      ...{ fixed_side: 'in', ttl_ms: 1, min_deadline_ms: 1, ...wrong },
+    }
+    const envelope = { event_id: 'e', event_type: 'swap_demand', venue: 'v', source: null, schema_version: 1, observed_at: null }
+    write(rig, JSON.stringify({ ...envelope, ingested_at: '2026-01-01T00:00:00.000Z', payload, raw: {} }), 1)
+    write(rig, JSON.stringify({ ...envelope, event_type: 'market_price', payload: {} }), 2)
+    await rig.pass(50)
+    expect(rig.parked()[0]).toContain(`/: ${why}`)
+    expect(rig.parked()[1]).toContain('event_type market_price, expected swap_demand')
+  })
+
   it('is parked again as often as it is no use, and dropped', async () => {
     const { rig, running } = await begun()
     write(rig, 'no json', 1)
