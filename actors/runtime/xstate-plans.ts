@@ -3,8 +3,8 @@ import { evaluateGuard } from 'xstate/guards'
 
 /**
  * What XState works out anew in every microstep (which states are left and entered, which actions that means, the next value)
- * depends only on the active states and the transition taken. Here it is worked out once and kept: a third of the host's time
- * and half of its garbage were that.
+ * depends only on the active states and the transition taken, and for a new actor on nothing. Here it is worked out once and kept: a
+ * third of the host's time and half of its garbage were that.
  *
  * P1. Planned is only what is one microstep along one path: one atomic state before and after, no parallel, history or final
  *     state, no read started or stopped, no `always`, no event raised at once. Everything else is XState's own to do.
@@ -12,6 +12,8 @@ import { evaluateGuard } from 'xstate/guards'
  * P3. Guards, assigns and params are called as XState calls them, in its order, with the same arguments.
  */
 export interface Plans {
+  /** Of a new actor. Null: not planned. `ask` may have been called before a null. */
+  begin(input: unknown, ask: (asked: Asked) => void): AnyMachineSnapshot | null
   /** Null: not planned. The snapshot itself where the event changes nothing. `ask` may have been called before a null. */
   transition(snapshot: AnyMachineSnapshot, event: { readonly type: string }, ask: (asked: Asked) => void): AnyMachineSnapshot | null
 }
@@ -116,32 +118,57 @@ export const plansOf = (machine: AnyStateMachine, scope: Readonly<Record<string,
     return { ...context, ...update }
   }
 
+  /** The context after them; null: it is XState's. */
+  const carriedOut = (
+    steps: readonly Step[],
+    snapshot: AnyMachineSnapshot,
+    event: { type: string },
+    ask: (asked: Asked) => void,
+  ): object | null => {
+    let { context } = snapshot as { context: object }
+    for (const { does, type, action, params } of steps) {
+      const given: unknown = typeof params === 'function' ? (params as (args: Arguments) => unknown)({ context, event }) : params
+      if (does === 'ask') ask({ type, params: given, exec: action })
+      else if (does === 'assign') context = assigned(action, context, event, given)
+      else {
+        const raisedAtOnce: unknown[] = []
+        const resolved = action.resolve!(scope, snapshot, { context, event, self, system }, given, action, {
+          internalQueue: raisedAtOnce,
+          deferredActorIds: undefined,
+        })
+        if (raisedAtOnce.length > 0) return null
+        ask({ type, params: resolved[1], exec: undefined })
+      }
+    }
+    return context
+  }
+
+  let first: Plan | null | undefined
+
   return {
+    begin: (input, ask) => {
+      first ??= firstPlan(machine)
+      if (!first?.moves) return null
+      const { context: declared } = machine.config as { context?: object | ((args: object) => object) }
+      const context = typeof declared === 'function' ? { ...declared({ spawn, input, self }) } : (declared ?? {})
+      const snapshot = { ...(first.moves as AnyMachineSnapshot), context, children: {}, historyValue: {} } as AnyMachineSnapshot
+      const after = carriedOut(first.steps, snapshot, { type: 'xstate.init', input } as { type: string }, ask)
+      if (!after) return null
+      snapshot.context = after as never
+      return snapshot
+    },
     transition: (snapshot, event, ask) => {
       const place = snapshot.status === 'active' && !NEVER_PLANNED.test(event.type) ? placeOf(snapshot._nodes) : null
       const candidates = place && candidatesIn(place, event.type)
       if (!place || !candidates) return null
-      let { context } = snapshot as { context: object }
+      const { context: before } = snapshot as { context: object }
       const taken = candidates.find(
-        ({ guard }) => guard === undefined || evaluateGuard(guard as never, context as never, event as never, snapshot),
+        ({ guard }) => guard === undefined || evaluateGuard(guard as never, before as never, event as never, snapshot),
       )
       if (!taken) return snapshot
       const plan = planIn(place, taken)
+      const context = plan && before && carriedOut(plan.steps, snapshot, event, ask)
       if (!plan || !context) return null
-      for (const { does, type, action, params } of plan.steps) {
-        const given: unknown = typeof params === 'function' ? (params as (args: Arguments) => unknown)({ context, event }) : params
-        if (does === 'ask') ask({ type, params: given, exec: action })
-        else if (does === 'assign') context = assigned(action, context, event, given)
-        else {
-          const raisedAtOnce: unknown[] = []
-          const resolved = action.resolve!(scope, snapshot, { context, event, self, system }, given, action, {
-            internalQueue: raisedAtOnce,
-            deferredActorIds: undefined,
-          })
-          if (raisedAtOnce.length > 0) return null
-          ask({ type, params: resolved[1], exec: undefined })
-        }
-      }
       if (!plan.moves && context === snapshot.context) return snapshot
       const { _nodes, value, tags } = plan.moves ?? snapshot
       // In the order of XState's own literal, so that both are of one shape.
@@ -198,25 +225,52 @@ const planOf = (machine: AnyStateMachine, path: readonly AnyStateNode[], transit
   const after = [...path.filter((node) => !exited.includes(node)), ...entered.map(({ node }) => node)]
   const leaf = after.at(-1)!
   if (leaf.type !== 'atomic' || after.length !== leaf.path.length + 1 || !after.every(isQuiet)) return null
-  const actions = [
-    ...exited.flatMap(({ exit }) => exit as Reference[]),
-    ...transition.actions,
-    ...entered.flatMap(({ node, begins }) => [...node.entry, ...(begins ? node.initial.actions : [])] as Reference[]),
-  ]
+  const actions = [...exited.flatMap(({ exit }) => exit as Reference[]), ...transition.actions, ...entered.flatMap(enteringOf)]
   const steps = actions.map((action) => stepOf(machine, action))
   if (!steps.every((step) => step !== null)) return null
   return { steps, moves: leaf === path.at(-1) ? null : machine.resolveState({ value: valueOf(leaf), context: {} }) }
 }
 
+/** Everything that is entered at first; null: it is not one path. */
+const firstPlan = (machine: AnyStateMachine): Plan | null => {
+  const entered = [{ node: machine.root, begins: machine.root.type === 'compound' }]
+  if (!descend(machine.root, entered) || !entered.every(({ node }) => isPlain(node) && isQuiet(node))) return null
+  const steps = entered.flatMap(enteringOf).map((action) => stepOf(machine, action))
+  if (!steps.every((step) => step !== null)) return null
+  return { steps, moves: machine.resolveState({ value: valueOf(entered.at(-1)!.node), context: {} }) }
+}
+
 const valueOf = ({ path }: AnyStateNode): never =>
   (path.length === 0 ? {} : path.slice(0, -1).reduceRight<unknown>((inner, key) => ({ [key]: inner }), path.at(-1))) as never
+
+/** `begins`: the actions of its initial transition belong to it. */
+interface Entered {
+  readonly node: AnyStateNode
+  readonly begins: boolean
+}
 
 interface Move {
   /** innermost first */
   readonly exited: readonly AnyStateNode[]
-  /** outermost first; `begins`: the actions of its initial transition belong to it */
-  readonly entered: readonly { readonly node: AnyStateNode; readonly begins: boolean }[]
+  /** outermost first */
+  readonly entered: readonly Entered[]
 }
+
+const enteringOf = ({ node, begins }: Entered): Reference[] => [...node.entry, ...(begins ? node.initial.actions : [])] as Reference[]
+
+/** On to an atomic state. False: there is no one way. */
+const descend = (from: AnyStateNode, entered: Entered[]): boolean => {
+  for (let node = from; node.type === 'compound';) {
+    const initial = node.initial.target as readonly AnyStateNode[]
+    if (initial.length !== 1 || initial[0]!.parent !== node) return false
+    node = initial[0]!
+    entered.push({ node, begins: node.type === 'compound' })
+  }
+  return true
+}
+
+const isPlain = ({ type, invoke, states }: AnyStateNode): boolean =>
+  (type === 'atomic' || type === 'compound') && invoke.length === 0 && Object.values(states).every((child) => child.type !== 'history')
 
 /** SCXML's exit and entry sets where all is one path. Null: it is not. */
 const moveOf = (path: readonly AnyStateNode[], { source, target: targets = [], reenter }: Transition): Move | null => {
@@ -231,18 +285,8 @@ const moveOf = (path: readonly AnyStateNode[], { source, target: targets = [], r
     .filter((node) => node !== target && isWithin(node, domain))
     .map((node) => ({ node, begins: false }))
   if (target !== source || source !== domain) entered.push({ node: target, begins: target.type === 'compound' })
-  for (let node = target; node.type === 'compound';) {
-    const initial = node.initial.target as readonly AnyStateNode[]
-    if (initial.length !== 1 || initial[0]!.parent !== node) return null
-    node = initial[0]!
-    entered.push({ node, begins: node.type === 'compound' })
-  }
-  const touched = [...exited, ...entered.map(({ node }) => node)]
-  const isPlain = touched.every(
-    ({ type, invoke, states }) =>
-      (type === 'atomic' || type === 'compound') && invoke.length === 0 && Object.values(states).every((child) => child.type !== 'history'),
-  )
-  return isPlain ? { exited, entered } : null
+  if (!descend(target, entered)) return null
+  return [...exited, ...entered.map(({ node }) => node)].every(isPlain) ? { exited, entered } : null
 }
 
 const isWithin = (node: AnyStateNode, ancestor: AnyStateNode): boolean => {

@@ -120,10 +120,10 @@ export const runnable = (machine: AnyStateMachine, version: number, migrations: 
   const scope = createScope(ask)
   const plans = plansOf(own, scope)
   /** P2: what cannot be planned, or throws, is XState's. */
-  const planned = (snapshot: AnyMachineSnapshot, event: { readonly type: string }): AnyMachineSnapshot | null => {
+  const planned = (step: () => AnyMachineSnapshot | null): AnyMachineSnapshot | null => {
     outputs = []
     try {
-      return plans.transition(snapshot, event, ask)
+      return step()
     } catch {
       return null
     }
@@ -174,14 +174,15 @@ export const runnable = (machine: AnyStateMachine, version: number, migrations: 
     config,
     mermaid: () => mermaid(config),
     begin: (input) => {
-      const begun = run('begin', () => own.getInitialSnapshot(scope as never, input as never))
+      const quick = planned(() => plans.begin(input, ask))
+      const begun = quick ? { snapshot: quick, outputs } : run('begin', () => own.getInitialSnapshot(scope as never, input as never))
       return { state: stateOf(begun.snapshot), outputs: begun.outputs }
     },
     turn: (state, event) => {
       // XState moves a done machine all the same.
       if (state.status === 'done') throw new ActorEnded(`${own.id}: ended, refuses ${event.type}`)
       const before = state.snapshot as AnyMachineSnapshot
-      const quick = planned(before, event)
+      const quick = planned(() => plans.transition(before, event, ask))
       const after = quick ? { snapshot: quick, outputs } : run(event.type, () => own.transition(before, event, scope as never))
       const unchanged = after.snapshot === before
       return {
