@@ -56,7 +56,7 @@ export const tellReplay = ({ service, lanes }: ReplayReport): string => {
     String(skipped.state_not_known),
     String(skipped.not_loadable),
     `${turns_per_second}/s`,
-    difference === null ? 'agrees' : `differs at ${difference.turn}`,
+    from === null ? '-' : difference === null ? 'agrees' : `differs at ${difference.turn}`,
   ])
   const heading = ['LANE', 'TURNS', 'PLAYED', 'OTHER CODE', 'COMPARED', 'NOTHING TAKEN', 'NOT KNOWN', 'NOT LOADABLE', 'RATE', 'OUTCOME']
   return [

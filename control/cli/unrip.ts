@@ -325,6 +325,7 @@ interface Seen {
   readonly reasons: readonly string[]
   readonly state: HostState | null
   readonly error: string | null
+  readonly code: string | null
 }
 
 const look = async (client: Client): Promise<Seen> => {
@@ -333,9 +334,9 @@ const look = async (client: Client): Promise<Seen> => {
     const [readiness, answer] = [await client.get('/readyz'), await client.get('/state')]
     const reasons = Array.isArray(readiness.body['reasons']) ? readiness.body['reasons'].map(String) : []
     const state = stateIn(answer.body, service)
-    return { service: state.service, url, ready: readiness.status === 200, reasons, state, error: null }
+    return { service: state.service, url, ready: readiness.status === 200, reasons, state, error: null, code: null }
   } catch (error) {
-    if (error instanceof CliFailure) return { service, url, ready: false, reasons: [], state: null, error: error.message }
+    if (error instanceof CliFailure) return { service, url, ready: false, reasons: [], state: null, error: error.message, code: error.code }
     throw error
   }
 }
@@ -343,10 +344,10 @@ const look = async (client: Client): Promise<Seen> => {
 const statusTable = (seen: readonly Seen[]): string =>
   table(
     ['SERVICE', 'URL', 'STATE', 'READY', 'ARMED', 'LANES', 'PARKED', 'BLOCKED'],
-    seen.map(({ service, url, ready, reasons, state }) => [
+    seen.map(({ service, url, ready, reasons, state, code }) => [
       service,
       url,
-      state?.lifecycle ?? 'no answer',
+      state?.lifecycle ?? (code === 'UNREACHABLE' || code === 'TIMEOUT' ? 'no answer' : 'not told'),
       ready ? 'yes' : 'no',
       state === null || armedIn(state) === null ? '-' : armedIn(state) ? 'yes' : 'no',
       state === null ? '-' : String(state.lanes.length),

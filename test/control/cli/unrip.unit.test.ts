@@ -239,7 +239,11 @@ test('drain is waited for until the process says drained, or is gone', async () 
 
 test('the token goes along, and a missing or wrong one is named', async () => {
   const { url } = await served({}, undefined, 'correct-horse')
-  expect(await typed(['status', '--url', url])).toMatchObject({ code: 1, err: expect.stringContaining('set CONTROL_TOKEN') })
+  expect(await typed(['status', '--url', url])).toMatchObject({
+    code: 1,
+    out: expect.stringMatching(/ not told +no /),
+    err: expect.stringContaining('set CONTROL_TOKEN'),
+  })
   expect(await typed(['status', '--url', url], { CONTROL_TOKEN: 'x' })).toMatchObject({
     code: 1,
     err: expect.stringContaining('CONTROL_TOKEN is not the one'),
