@@ -116,7 +116,8 @@ export const reportText = (report: Report): string => {
     ...Object.entries(takeover).flatMap(([who, { taken, turn }]) =>
       taken === null ? [] : [`takeover by ${who}: lane taken ${words(taken)}; first turn ${words(turn)}`],
     ),
-    `a new process uses ${words(startCpu)} of a CPU until its first turn; load average ${load.average} on ${load.cores} cores`,
+    ...(startCpu === null ? [] : [`a new process uses ${words(startCpu)} of a CPU until its first turn`]),
+    `load average ${load.average} on ${load.cores} cores`,
     counts === undefined
       ? 'cut short: what became of demands and commands was not looked at'
       : `${counts.demands} demands, ${counts.commands} commands, ${counts.answered} answered, ${counts.records} records`,
