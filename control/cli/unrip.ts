@@ -352,7 +352,7 @@ const statusTable = (seen: readonly Seen[]): string =>
       state === null || armedIn(state) === null ? '-' : armedIn(state) ? 'yes' : 'no',
       state === null ? '-' : String(state.lanes.length),
       state === null ? '-' : String(parkedIn(state)),
-      [...(state?.blocked ?? []).map(({ code }) => code), ...reasons].join(', ') || '-',
+      [...(state?.blocked ?? []).map((block) => block.code), ...reasons].join(', ') || '-',
     ]),
   )
 
