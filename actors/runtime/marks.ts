@@ -76,3 +76,13 @@ const isLaneSource = (source: string): boolean => source.includes('/')
 /** The time in a uuid of version 7: its first 48 bits, ms. Null: another version, which says nothing. */
 export const drawnAtMs = (incarnation: string): number | null =>
   incarnation[14] === '7' ? Number.parseInt(incarnation.slice(0, 8) + incarnation.slice(9, 13), 16) : null
+
+/**
+ * A record that is older than this incarnation may have been acted on in a time that storage has forgotten: what it leads to
+ * is not sent, it is asked about.
+ */
+export const isFromBefore = (publishedMs: number | null, incarnation: string): boolean => {
+  if (publishedMs === null) return false
+  const drawnMs = drawnAtMs(incarnation)
+  return drawnMs !== null && publishedMs < drawnMs
+}

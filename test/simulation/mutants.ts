@@ -134,7 +134,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'position skipped',
     breaks: 'positions are dense',
-    file: TURNS,
+    file: 'actors/runtime/outputs.ts',
     from: 'const position = (this.#memory.positions.get(at) ?? 0) + 1',
     to: 'const position = (this.#memory.positions.get(at) ?? 0) + (this.#memory.turn % 37 === 0 ? 2 : 1)',
   },
@@ -288,15 +288,15 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'undone turn leaves its state',
     breaks: 'a turn that is refused changes nothing',
     file: TURNS,
-    from: `      const planned = this.#plan(draft, delivery, outputs)
-      this.#touch(draft, to, address, machine, turned.state, before)`,
-    to: `      this.#touch(draft, to, address, machine, turned.state, before)
-      const planned = this.#plan(draft, delivery, outputs)`,
+    from: `      const planned = this.#outputs.plan(draft, delivery, outputs)
+      this.#loading.changed(draft, to, address, machine, turned.state, before)`,
+    to: `      this.#loading.changed(draft, to, address, machine, turned.state, before)
+      const planned = this.#outputs.plan(draft, delivery, outputs)`,
   },
   {
     name: 'journal without what was attached',
     breaks: 'the journal holds all that a turn knew',
-    file: TURNS,
+    file: 'actors/runtime/turn-journal.ts',
     from: `{ ...stamped, attached: { $attached: at } }`,
     to: `{ ...stamped, attached: undefined }`,
   },
