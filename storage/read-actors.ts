@@ -215,20 +215,24 @@ export const readBodies = (
     )} w(kind, key)
       JOIN seen.actor a ON a.service = ${service} AND a.lane = ${lane} AND a.kind = w.kind AND a.key = w.key`)
 
-/** Where an actor stands, and its turns, newest first, as far as `enough` wants them; null where no lane of the service has it. */
+/** What is made of a turn on the way back: whether it is handed on, and whether none that is older is looked for. */
+export type StepOf = (turn: JournalTurn) => { readonly needed: boolean; readonly last: boolean }
+
+/** Where an actor stands, and those of its turns that are needed, newest first; null where no lane of the service has it. */
 export const readHistory = async (
   db: CommonQueryMethods,
   service: string,
   kind: string,
   key: string,
-  enough: (turn: JournalTurn) => boolean,
+  stepOf: StepOf,
 ): Promise<ActorHistory | null> => {
   const row = await actorRow(db, service, kind, key)
   if (row === null) return null
   const turns: JournalTurn[] = []
   for await (const turn of readActorTurns(db, row, row.updated_at_ms)) {
-    turns.push(turn)
-    if (enough(turn)) break
+    const { needed, last } = stepOf(turn)
+    if (needed) turns.push(turn)
+    if (last) break
   }
   return { lane: row.lane, sequence: row.sequence, turns }
 }

@@ -3,7 +3,7 @@ import type { QuoteChain } from './history/chain.ts'
 import { keptTurns, readTurns } from './journal.ts'
 import type { JournalTurn, LaneAddress } from './journal.ts'
 import { listActors, readActor, readBodies, readHistory } from './read-actors.ts'
-import type { ActorDetail, ActorHistory, ActorPage, ActorQuery, StoredBody } from './read-actors.ts'
+import type { ActorDetail, ActorHistory, ActorPage, ActorQuery, StepOf, StoredBody } from './read-actors.ts'
 import { readInputs, readLanes, readOrders, readParked, readStructures } from './read-lanes.ts'
 import type { InputReading, LaneReading, OrderReading, ParkedQuery, ParkedReading } from './read-lanes.ts'
 import { readPool } from './read-pool.ts'
@@ -19,8 +19,8 @@ export interface StoreReads {
   actors(query: ActorQuery): Promise<ActorPage | null>
   /** null: no lane of the service has it */
   actor(service: string, kind: string, key: string): Promise<ActorDetail | null>
-  /** Its turns, newest first, until `enough` says so of one; null: no lane of the service has it. */
-  history(service: string, kind: string, key: string, enough: (turn: JournalTurn) => boolean): Promise<ActorHistory | null>
+  /** Those of its turns that are needed, newest first; null: no lane of the service has it. */
+  history(service: string, kind: string, key: string, stepOf: StepOf): Promise<ActorHistory | null>
   /** A lane's turns in order, as far as they are kept. */
   turns(lane: LaneAddress, from: number, to: number): AsyncIterable<JournalTurn>
   /** The snapshots of these actors, of those that are stored. */
@@ -50,7 +50,7 @@ export const storeReads = (options: ReadOptions): StoreReads => {
   return {
     actors: (query) => pool.read((db) => listActors(db, query)),
     actor: (service, kind, key) => pool.read((db) => readActor(db, service, kind, key)),
-    history: (service, kind, key, enough) => pool.read((db) => readHistory(db, service, kind, key, enough)),
+    history: (service, kind, key, stepOf) => pool.read((db) => readHistory(db, service, kind, key, stepOf)),
     turns: (lane, from, to) => readTurns((query) => pool.read(query), lane, from, to),
     bodies: (lane, actors) => pool.read((db) => readBodies(db, lane, actors)),
     keptTurns: (lane) => pool.read((db) => keptTurns(db, lane)),

@@ -55,20 +55,31 @@ export type Travelled =
 /** After a turn; after the last turn up to a time, ms; or after two turns, and what changed between. */
 export type Wish = { readonly at: number } | { readonly until: number } | { readonly from: number; readonly to: number }
 
-/** Turns of an actor, newest first: whether a wish needs none that is older than this one. */
-export const reaches = (wish: Wish): ((turn: JournalTurn) => boolean) => {
+/** Of a turn on the way back from an actor's latest: whether a wish needs it, and whether it needs none that is older. */
+export interface Step {
+  readonly needed: boolean
+  readonly last: boolean
+}
+
+/** Turns of an actor, newest first. Those after the wish are not kept, but for what says from where on its state is known: they may be a day's. */
+export const wayBack = (wish: Wish): ((turn: JournalTurn) => Step) => {
   // The turn that is asked for is told too; of the earlier of two only what it came to.
   let first = 'at' in wish ? wish.at : 'from' in wish ? wish.from + 1 : null
+  const end = 'at' in wish ? wish.at : 'from' in wish ? wish.to : null
   return ({ outcome, sequence, base, nowMs }) => {
-    if (outcome !== 't' && outcome !== 'i') return false
+    if (outcome !== 't' && outcome !== 'i') return { needed: false, last: false }
     if (first === null && 'until' in wish && nowMs <= wish.until) first = sequence
-    return sequence === 1 || (first !== null && base !== null && sequence <= first)
+    const isAfter = end === null ? first === null : sequence > end + 1
+    return {
+      needed: !isAfter || base !== null || sequence === 1,
+      last: sequence === 1 || (first !== null && base !== null && sequence <= first),
+    }
   }
 }
 
 /**
  * Goes back to a turn of an actor, or to two of them.
- * @param turns  of the actor alone, oldest first, from one that `reaches` on, as far as they are kept
+ * @param turns  of the actor alone, oldest first, those that `wayBack` needs, as far as they are kept
  * @param sequence  how many turns it has had by now
  */
 export const travel = (

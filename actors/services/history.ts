@@ -1,7 +1,7 @@
 import type { JournalTurn } from '#actors/runtime/replay.ts'
 import type { ServiceDefinition } from '#actors/runtime/service.ts'
-import { reaches, travel } from '#actors/runtime/time-travel.ts'
-import type { Travelled, Wish } from '#actors/runtime/time-travel.ts'
+import { travel, wayBack } from '#actors/runtime/time-travel.ts'
+import type { Step, Travelled, Wish } from '#actors/runtime/time-travel.ts'
 import type { Address } from '#machines/contracts/stamp.ts'
 
 /** What storage knows of an actor's past. */
@@ -10,7 +10,7 @@ export interface Histories {
     service: string,
     kind: string,
     key: string,
-    enough: (turn: JournalTurn) => boolean,
+    stepOf: (turn: JournalTurn) => Step,
   ): Promise<{ lane: number; sequence: number; turns: readonly JournalTurn[] } | null>
 }
 
@@ -22,7 +22,7 @@ export interface Past extends Address {
 
 /** An actor as it was, by the machines at hand; null: no lane of the service has it. */
 export const pastOf = async (reads: Histories, definition: ServiceDefinition, { kind, key }: Address, wish: Wish): Promise<Past | null> => {
-  const history = await reads.history(definition.name, kind, key, reaches(wish))
+  const history = await reads.history(definition.name, kind, key, wayBack(wish))
   if (history === null) return null
   const { lane, sequence, turns } = history
   return { service: definition.name, lane, kind, key, found: travel(definition, turns.toReversed(), sequence, wish) }

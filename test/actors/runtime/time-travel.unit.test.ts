@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { changesOf, reaches, travel } from '#actors/runtime/time-travel.ts'
+import { changesOf, travel, wayBack } from '#actors/runtime/time-travel.ts'
 import type { Travelled, Wish } from '#actors/runtime/time-travel.ts'
 import type { JournalTurn } from '#actors/runtime/replay.ts'
 import { turnsOf } from '../../twins/journal.ts'
@@ -29,11 +29,16 @@ const lived = async () => {
   return { turns, stored, sequence: turns.at(-1)!.sequence }
 }
 
-/** As storage hands them on: newest first until it reaches, then turned round. */
+/** As storage hands them on: newest first until it needs no older one, then turned round. */
 const read = (turns: readonly JournalTurn[], wish: Wish): JournalTurn[] => {
-  const newest = turns.toReversed()
-  const enough = newest.findIndex(reaches(wish))
-  return newest.slice(0, enough === -1 ? undefined : enough + 1).toReversed()
+  const stepOf = wayBack(wish)
+  const kept: JournalTurn[] = []
+  for (const turn of turns.toReversed()) {
+    const { needed, last } = stepOf(turn)
+    if (needed) kept.unshift(turn)
+    if (last) break
+  }
+  return kept
 }
 
 const after = (found: Travelled) => {
@@ -54,6 +59,8 @@ describe('an actor as it was', () => {
       expect(then.turn).toMatchObject({ sequence: at, code: 'same', difference: null })
     }
     expect(read(turns, { at: sequence }).length).toBeLessThan(turns.length)
+    const isBase = ({ base, sequence: own }: JournalTurn): boolean => base !== null || own === 1
+    expect(read(turns, { at: 1 }).filter(({ sequence: own }) => own > 2)).toEqual(turns.filter((turn) => isBase(turn) && turn.sequence > 2))
   })
 
   test('is told by the time too, and before its first turn is nothing', async () => {
