@@ -407,7 +407,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'sent again after the loss',
     breaks: 'what a record from before a loss leads to is not sent, it is asked about',
-    file: TURNS,
+    file: MARKS,
     from: 'publishedMs < drawnMs',
     to: 'publishedMs < 0',
   },
