@@ -125,26 +125,26 @@ export class Turns {
     const waiting = [...deliveries]
     for (let at = 0; at < waiting.length; at++) {
       const next = waiting[at]!
-      if (this.#isMissing(next)) return this.#followLoaded(draft, waiting.slice(at))
-      const led = this.#turn(draft, next)
+      const address = addressOf(next.to)
+      if (this.#isMissing(next, address)) return this.#followLoaded(draft, waiting.slice(at), address)
+      const led = this.#turn(draft, next, address)
       if (led.length > 0) waiting.push(...led)
     }
     return undefined
   }
 
-  async #followLoaded(draft: Draft, [next, ...others]: readonly Delivery[]): Promise<void> {
+  async #followLoaded(draft: Draft, [next, ...others]: readonly Delivery[], address: string): Promise<void> {
     let failed: unknown = null
     try {
       await this.prefetch([next!.to], draft)
     } catch (error) {
       failed = error
     }
-    await this.#follow(draft, [...others, ...this.#turn(draft, next!, failed)])
+    await this.#follow(draft, [...others, ...this.#turn(draft, next!, address, failed)])
   }
 
-  #isMissing(delivery: Delivery): boolean {
-    const { to } = delivery
-    return this.#options.machines.has(to.kind) && !this.#loading.isKnown(addressOf(to)) && !this.#waitsBehind(delivery)
+  #isMissing(delivery: Delivery, address: string): boolean {
+    return !this.#loading.isKnown(address) && this.#options.machines.has(delivery.to.kind) && !this.#waitsBehind(delivery)
   }
 
   #waitsBehind({ to, isOrder, letter }: Delivery): boolean {
@@ -193,7 +193,7 @@ export class Turns {
   }
 
   /** @param failed  what came of loading its actor, if anything */
-  #turn(draft: Draft, delivery: Delivery, failed: unknown = null): Delivery[] {
+  #turn(draft: Draft, delivery: Delivery, address: string, failed: unknown = null): Delivery[] {
     const { to, event, cause } = delivery
     this.#memory.turn++
     const { incarnation } = this.#memory
@@ -202,7 +202,6 @@ export class Turns {
     const kind = this.#options.definition.kinds[to.kind]
     const machine = this.#options.machines.get(to.kind)
     if (!kind || !machine) return this.#parking.refuse(draft, delivery, stamped, null, `${this.#options.service} hosts no ${to.kind}`)
-    const address = addressOf(to)
     if (this.#waitsBehind(delivery)) return this.#parking.behind(draft, delivery, stamped)
     let before: CachedActor | undefined
     try {
