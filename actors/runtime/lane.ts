@@ -109,7 +109,7 @@ export class Lane {
     this.#taking = new Taking({ options, now, inputs, steering, count })
     this.#releasing = new Releasing({ options, now, inputs, gate, outbox, effects })
     this.#committing = new Committing({ options, now, life, outbox, onDone: (draft, batch) => this.#committed(draft, batch) })
-    for (const row of recovered.outbox) outbox.add(row.batch, row.incarnation, unpackOutbox(row.blob))
+    for (const row of recovered.outbox) outbox.add(row.batch, row.incarnation, unpackOutbox(row.blob), row.blob)
   }
 
   // --- life ---

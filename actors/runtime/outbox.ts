@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { textOfBytes } from './json.ts'
 import { repeatedly, tagged } from './log.ts'
 import type { MessageBus, OutRecord } from './bus-port.ts'
@@ -20,9 +21,27 @@ type Head = [topic: string, partition: number, key: string | null, position: num
 export const packOutbox = (records: readonly Emitted[]): Uint8Array =>
   Buffer.from(
     records
-      .map(({ topic, partition, key, position, text }) => `${JSON.stringify([topic, partition, key, position] satisfies Head)}\n${text}`)
+      .map(
+        ({ topic, partition, key, position, text }) =>
+          `["${topic}",${partition},${key === null ? 'null' : JSON.stringify(key)},${position}]\n${text}`,
+      )
       .join('\n'),
   )
+
+/** The bytes of each text where they lie in the packed outbox. */
+const textsIn = (blob: Uint8Array, records: readonly Emitted[]): Uint8Array[] => {
+  let at = 0
+  const texts = records.map(() => {
+    const from = blob.indexOf(LINE_BREAK, at) + 1
+    const to = blob.indexOf(LINE_BREAK, from)
+    at = to + 1
+    return blob.subarray(from, to === -1 ? blob.length : to)
+  })
+  assert.equal(at, 0, 'as many texts are packed as there are records')
+  return texts
+}
+
+const LINE_BREAK = 0x0a
 
 export const unpackOutbox = (blob: Uint8Array): Emitted[] => {
   const lines = textOfBytes(blob).split('\n')
@@ -79,9 +98,11 @@ export class Outbox {
     this.#onPublished = options.onPublished
   }
 
-  add(batch: number, incarnation: string, emitted: readonly Emitted[]): void {
+  /** @param packed what `packOutbox` made of them, if it did: their texts are not made into bytes once more */
+  add(batch: number, incarnation: string, emitted: readonly Emitted[], packed?: Uint8Array | null): void {
     if (emitted.length === 0) return
-    const records = emitted.map((record) => this.#outRecord(record, incarnation))
+    const values = packed ? textsIn(packed, emitted) : emitted.map(({ text }) => Buffer.from(text))
+    const records = emitted.map((record, index) => this.#outRecord(record, values[index]!, incarnation))
     const bytes = records.reduce((sum, { value }) => sum + value.length, 0)
     this.waitingBytes += bytes
     this.#queue.push({ batch, records, bytes })
@@ -132,12 +153,12 @@ export class Outbox {
     }
   }
 
-  #outRecord({ topic, partition, key, position, text }: Emitted, incarnation: string): OutRecord {
+  #outRecord({ topic, partition, key, position }: Emitted, value: Uint8Array, incarnation: string): OutRecord {
     return {
       topic,
       partition,
       key,
-      value: Buffer.from(text),
+      value,
       headers: { 'unrip-source': this.#source, 'unrip-incarnation': incarnation, 'unrip-position': String(position) },
     }
   }

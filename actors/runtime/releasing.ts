@@ -36,7 +36,7 @@ export class Releasing {
     const arm = gate && draft.touched.get(addressOf({ kind: gate.kind, key: ARM_KEY }))
     if (arm) this.#gate.armed = arm.actor.state.value === 'armed'
     if (draft.emitted.length > 0) {
-      this.#outbox.add(draft.batch, incarnation, draft.emitted)
+      this.#outbox.add(draft.batch, incarnation, draft.emitted, batch.outbox)
       onEmitted?.(draft.emitted)
     }
     this.#logParked(draft)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Emitted } from '#actors/runtime/outbox.ts'
-import { inPieces, Outbox } from '#actors/runtime/outbox.ts'
+import { inPieces, Outbox, packOutbox, unpackOutbox } from '#actors/runtime/outbox.ts'
 import type { OutRecord } from '#actors/runtime/bus-port.ts'
 import { VirtualTime } from '../../simulation/virtual-time.ts'
 
@@ -53,6 +53,27 @@ describe('the outbox', () => {
     await pass(10)
     expect(published).toEqual([1, 3])
     expect([outbox.idle, outbox.waitingBytes]).toEqual([true, 0])
+  })
+
+  it('sends the bytes that were packed, which are those of the texts, and as many as there are records', async () => {
+    const texts = ['{"a":1}', '{"größe":"∞ \u{1f600} \\n"}', '{}']
+    const records = texts.map((text, index): Emitted => ({
+      topic: 't',
+      partition: 1,
+      key: index === 1 ? 'k"\n' : null,
+      position: index + 1,
+      text,
+    }))
+    const blob = packOutbox(records)
+    expect(unpackOutbox(blob)).toEqual(records)
+    const { outbox, sends, pass } = begun()
+    outbox.add(1, 'i', records, blob)
+    await pass(10)
+    expect(sends[0]!.records.map(({ key, value }) => ({ key, text: Buffer.from(value).toString() }))).toEqual(
+      records.map(({ key, text }) => ({ key, text })),
+    )
+    expect(sends[0]!.records.every(({ value }) => value.buffer === blob.buffer)).toBe(true)
+    for (const other of [records.slice(1), [...records, records[0]!]]) expect(() => outbox.add(2, 'i', other, blob)).toThrow('as many')
   })
 
   it('sends the identical list again until it is answered', async () => {
