@@ -4,7 +4,8 @@ import { assign, cancel, enqueueActions, fromPromise, initialTransition, raise, 
 import { describe, expect, it } from 'vitest'
 import type { Output } from '#actors/runtime/xstate.ts'
 import { SnapshotMismatch } from '#actors/runtime/snapshots.ts'
-import { ActorEnded, runnable, TurnFailed, UnknownAction } from '#actors/runtime/xstate.ts'
+import { TurnFailed, UnknownAction } from '#actors/runtime/xstate-names.ts'
+import { ActorEnded, runnable } from '#actors/runtime/xstate.ts'
 import { effect, message, tell } from '#machines/contracts/actions.ts'
 
 /** A machine that the compiler has not checked. */
