@@ -68,7 +68,8 @@ export interface LaneView {
   readonly disagreement: { readonly detail: string; readonly since_ms: number } | null
   readonly mailbox: number
   readonly timers: number
-  readonly effects: readonly { name: string; state: string; since_ms: number }[]
+  /** the open ledger, by name and state: how many, and since when the oldest has been in it */
+  readonly effects: readonly { name: string; state: string; open: number; since_ms: number }[]
   /** topic → how many sources it has marks of, and when one of them last moved here; null: not since the lane was taken */
   readonly marks: Readonly<Record<string, { count: number; moved_ms: number | null }>>
   readonly parked_actors: number

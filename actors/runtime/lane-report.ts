@@ -92,7 +92,12 @@ export class LaneReport {
       disagreement: this.#gate.disagreement,
       mailbox: this.#mailbox.length,
       timers: timers.size,
-      effects: [...effects.values()].map(({ name, state, sinceMs }) => ({ name, state, since_ms: sinceMs })),
+      effects: [...Map.groupBy(effects.values(), ({ name, state }) => `${name} ${state}`).values()].map((open) => ({
+        name: open[0]!.name,
+        state: open[0]!.state,
+        open: open.length,
+        since_ms: open.reduce((oldest, { sinceMs }) => Math.min(oldest, sinceMs), Number.POSITIVE_INFINITY),
+      })),
       marks: marks.describe(),
       parked_actors: parked.size,
       parked: parked.describe(),

@@ -124,7 +124,8 @@ const describe = ({ host, service, release, counters }: ViewOptions): HostState 
   const view: SectionView = {
     actor: (kind, key) => host.actor(kind, key),
     counters: merged,
-    openEffects: (name) => lanes.reduce((sum, { effects }) => sum + effects.filter((effect) => effect.name === name).length, 0),
+    openEffects: (name) =>
+      lanes.reduce((sum, { effects }) => sum + effects.reduce((open, effect) => open + (effect.name === name ? effect.open : 0), 0), 0),
     tables: host.tables,
     lanes,
     nowMs,

@@ -28,7 +28,7 @@ const Lane = z.object({
   marks: z.record(z.string(), z.object({ count: z.number(), moved_ms: z.number().nullable() })).default({}),
   mailbox: z.number().default(0),
   timers: z.number().default(0),
-  effects: z.array(z.object({ state: z.string(), since_ms: z.number() })).default([]),
+  effects: z.array(z.object({ state: z.string(), open: z.number(), since_ms: z.number() })).default([]),
   parked_actors: z.number().default(0),
   parked: z.object({ held: z.number(), waiting: z.number() }).default({ held: 0, waiting: 0 }),
   outbox_bytes: z.number().default(0),
@@ -92,9 +92,10 @@ const ofLanes = (lanes: readonly Lane[], nowMs: number, set: Set): void => {
   for (const state of FROM_STATE.unrip_parked_events.labels.state)
     set('unrip_parked_events', sum(lanes.map(({ parked }) => parked[state])), { state })
   for (const state of FROM_STATE.unrip_effects.labels.state) {
-    const since = lanes.flatMap(({ effects }) => effects.filter((effect) => effect.state === state).map(({ since_ms }) => since_ms))
-    set('unrip_effects', since.length, { state })
-    set('unrip_effect_age_seconds', since.length === 0 ? 0 : Math.max(0, nowMs - Math.min(...since)) / 1_000, { state })
+    const found = lanes.flatMap(({ effects }) => effects.filter((effect) => effect.state === state))
+    const since = Math.min(nowMs, ...found.map(({ since_ms }) => since_ms))
+    set('unrip_effects', sum(found.map(({ open }) => open)), { state })
+    set('unrip_effect_age_seconds', (nowMs - since) / 1_000, { state })
   }
   for (const { lane, lag } of lanes)
     for (const [topic, records] of Object.entries(lag)) set('unrip_lag_records', records, { topic, lane: String(lane) })
