@@ -1,14 +1,12 @@
-import type { Draft } from './draft.ts'
 import { textOf } from './faults.ts'
+import { FewAtOnce } from './few-at-once.ts'
+import type { Refusal } from './gate.ts'
 import type { EffectEnd, PlainEvent } from './mailbox.ts'
 import { repeatedly, tagged } from './log.ts'
 import type { Clock, Log, Meter } from './ports.ts'
 import type { EffectRow, EffectState } from './rows.ts'
 import type { EffectContext, EffectKind, ServiceDefinition } from './service.ts'
 import { effectBody } from './bodies.ts'
-
-/** Why nothing may be sent right now; null: it may. `lease` passes by itself or takes the lane away. */
-export type Refusal = 'lease' | 'disarmed' | 'too late' | null
 
 /** A hint comes with a block; a final one that shows it, about two blocks later. Asking at once would mostly be too early. */
 const HURRY_EVERY_MS = 600
@@ -41,10 +39,16 @@ interface Open {
  */
 export class EffectRunner {
   readonly #open = new Map<string, Open>()
-  readonly #queue: Open[] = []
-  readonly #questions: Open[] = []
-  #asking = 0
-  #reads = 0
+  readonly #questions = new FewAtOnce<Open>({
+    atOnce: QUESTIONS_AT_ONCE,
+    isWanted: ({ row }) => this.has(row.effect),
+    run: (open, ended) => this.#run(open, this.#ask(open).finally(ended)),
+  })
+  readonly #reads = new FewAtOnce<Open>({
+    atOnce: READS_AT_ONCE,
+    isWanted: ({ row }) => this.has(row.effect),
+    run: (open, ended) => this.#run(open, this.#read(open).finally(ended)),
+  })
   #closed = false
   #sends = new Set<Promise<void>>()
   readonly #definition: ServiceDefinition
@@ -77,23 +81,19 @@ export class EffectRunner {
   start(row: EffectRow): void {
     const open = this.#track(row)
     if (row.mode === 'ask first') this.#run(open, this.#send(open))
-    else this.#startRead(open)
+    else this.#reads.add(open)
   }
 
   /** An effect that an earlier owner left open. */
   takeOver(row: EffectRow): void {
     const open = this.#track(row)
-    if (row.mode === 'idempotent') return this.#startRead(open)
+    if (row.mode === 'idempotent') return this.#reads.add(open)
     if (row.state === 'pending') this.#tell(open, 'uncertain', { type: `${row.name}.uncertain`, effect: row.effect })
     this.#askNow(open)
   }
 
   has(effect: string): boolean {
     return this.#open.has(effect)
-  }
-
-  get openCount(): number {
-    return this.#open.size
   }
 
   /** The oracle may know soon: asks often, for a while. */
@@ -188,20 +188,7 @@ export class EffectRunner {
 
   #askNow(open: Open): void {
     open.phase = 'asking'
-    if (this.#asking >= QUESTIONS_AT_ONCE) {
-      this.#questions.push(open)
-      return
-    }
-    this.#asking++
-    this.#run(
-      open,
-      this.#ask(open).finally(() => {
-        this.#asking--
-        let next = this.#questions.shift()
-        while (next && !this.#open.has(next.row.effect)) next = this.#questions.shift()
-        if (next) this.#askNow(next)
-      }),
-    )
+    this.#questions.add(open)
   }
 
   async #ask(open: Open): Promise<void> {
@@ -233,24 +220,6 @@ export class EffectRunner {
   }
 
   // --- idempotent ---
-
-  #startRead(open: Open): void {
-    if (this.#reads >= READS_AT_ONCE) {
-      this.#queue.push(open)
-      return
-    }
-    this.#reads++
-    this.#run(
-      open,
-      this.#read(open).finally(() => {
-        this.#reads--
-        // Those that were stopped while they waited take nobody's place.
-        let next = this.#queue.shift()
-        while (next && !this.#open.has(next.row.effect)) next = this.#queue.shift()
-        if (next) this.#startRead(next)
-      }),
-    )
-  }
 
   async #read(open: Open): Promise<void> {
     const { row } = open
@@ -335,14 +304,3 @@ const named = (row: EffectRow): object => ({
   execution_id: row.effect,
   correlation_id: effectBody(row).cause?.correlation_id ?? null,
 })
-
-/** Writes the ledger's side of an end into the batch whose turn takes it. False: it is closed already, nothing to deliver. */
-export const closeInLedger = (draft: Draft, ledger: Map<string, EffectRow>, { row }: EffectEnd): boolean => {
-  const stored = ledger.get(row.effect)
-  if (!stored) return false
-  const now = stored.state === row.state ? stored : { ...row, sinceMs: draft.nowMs }
-  if (now !== stored) draft.effects.set(row.effect, now)
-  if (row.state === 'pending' || row.state === 'uncertain') ledger.set(row.effect, now)
-  else ledger.delete(row.effect)
-  return true
-}

@@ -1,8 +1,10 @@
-import type { Refusal } from './effects.ts'
 import { textOf } from './faults.ts'
 import type { LaneNow, LaneOptions } from './lane-options.ts'
 import { CLOCK_LIMIT_MS } from './ownership.ts'
 import type { OrderRow } from './rows.ts'
+
+/** Why nothing may be sent right now; null: it may. `lease` passes by itself or takes the lane away. */
+export type Refusal = 'lease' | 'disarmed' | 'too late' | null
 
 /** What shut the send gate of a process: a disarm order, and when by our clock; without an id its row could not be written. */
 export interface GateShut {

@@ -1,6 +1,5 @@
 import type { Address, Cause } from '#machines/contracts/stamp.ts'
 import type { Draft } from './draft.ts'
-import { closeInLedger } from './effects.ts'
 import type { Inputs } from './inputs.ts'
 import type { LaneNow, LaneOptions } from './lane-options.ts'
 import { EMPTY_BYTES, fromBytes } from './json.ts'
@@ -8,7 +7,7 @@ import type { EffectEnd, Item, PlainEvent } from './mailbox.ts'
 import { LIFECYCLE } from './memory.ts'
 import { storableKey } from './parked.ts'
 import type { BusRecord } from './bus-port.ts'
-import type { Letter } from './rows.ts'
+import type { EffectRow, Letter } from './rows.ts'
 import { read, receive } from './receive.ts'
 import type { Stamped } from './receive.ts'
 import type { Steering } from './steering.ts'
@@ -217,4 +216,15 @@ const madeAtMs = (value: Uint8Array): number => {
   } catch {
     return 0
   }
+}
+
+/** Writes the ledger's side of an end into the batch whose turn takes it. False: it is closed already, nothing to deliver. */
+const closeInLedger = (draft: Draft, ledger: Map<string, EffectRow>, { row }: EffectEnd): boolean => {
+  const stored = ledger.get(row.effect)
+  if (!stored) return false
+  const now = stored.state === row.state ? stored : { ...row, sinceMs: draft.nowMs }
+  if (now !== stored) draft.effects.set(row.effect, now)
+  if (row.state === 'pending' || row.state === 'uncertain') ledger.set(row.effect, now)
+  else ledger.delete(row.effect)
+  return true
 }

@@ -207,7 +207,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'read not taken up again',
     breaks: 'an idempotent effect runs again after a crash',
     file: EFFECTS,
-    from: `if (row.mode === 'idempotent') return this.#startRead(open)`,
+    from: `if (row.mode === 'idempotent') return this.#reads.add(open)`,
     to: `if (row.mode === 'idempotent') return`,
   },
   {
