@@ -260,6 +260,18 @@ describe('a role', () => {
     })
   })
 
+  test('of the operator only looks, also where it says that its transactions write', async () => {
+    await withClient(database.roleUrls['operator'] ?? '', async (client) => {
+      await client.query('SET default_transaction_read_only = off')
+      for (const call of [
+        `unrip.ensure_days(7)`,
+        `unrip.sweep('${SERVICE}', 1, 1)`,
+        `unrip.insert_order('${SERVICE}', 'me', 'x', '{}', NULL, NULL)`,
+      ])
+        await expect(client.query(`SELECT ${call}`), call).rejects.toMatchObject({ code: '42501' })
+    })
+  })
+
   test('of another service cannot write history', async () => {
     const lane = await own(storeOf(), 3)
     const rows = [historyRow('ops.alert_event', 'alert-2', { alert_id: 'a2' })]
