@@ -1,6 +1,4 @@
 import type { LaneState } from '#machines/contracts/records/operations.ts'
-import type { Draft } from './draft.ts'
-import type { LaneNow } from './lane-options.ts'
 import type { LaneMemory } from './memory.ts'
 import type { EffectRow } from './rows.ts'
 
@@ -22,41 +20,6 @@ const REASON_LENGTH = 300
 /** Of another owner, or of before a refused batch: whatever is so now is news. */
 const UNKNOWN = '?'
 
-/** Tells whoever watches over the services what somebody has to look at, with the batch that brought it. */
-export class LaneNews {
-  readonly #service: string
-  readonly #now: LaneNow
-  /** effects whose outcome should be known, as of the last look */
-  #overdue: readonly EffectRow[] = []
-
-  constructor(service: string, now: LaneNow) {
-    this.#service = service
-    this.#now = now
-  }
-
-  /** Looks for what comes with time and not with a turn. */
-  look(nowMs: number): void {
-    this.#overdue = overdueOf(this.#now.memory, nowMs)
-  }
-
-  get isAny(): boolean {
-    return this.#found().length > 0
-  }
-
-  tell(draft: Draft): void {
-    const { memory, turns } = this.#now
-    for (const { condition, found } of this.#found()) {
-      const payload = stateRecord({ service: this.#service, lane: memory.lane }, condition, found)
-      turns.announce(draft, 'ops.lane_state', `batch-${draft.batch}-${condition}`, { payload, venue: 'unrip' }, null)
-      memory.told.set(condition, found?.key ?? '')
-    }
-  }
-
-  #found(): ReturnType<typeof news> {
-    return news(this.#now.memory, this.#overdue)
-  }
-}
-
 /** What has been told of a lane's conditions, as far as its memory knows; '' is "all is well". */
 export const toldBefore = (memory: Pick<LaneMemory, 'parked' | 'halted' | 'effects' | 'nowMs'>): Map<Condition, string> =>
   new Map<Condition, string>([
@@ -69,7 +32,7 @@ export const toldBefore = (memory: Pick<LaneMemory, 'parked' | 'halted' | 'effec
  * The conditions that are not as they were told, as of now. `overdue` is looked for apart: it comes with time and not with a turn.
  * What ended since is left out: the batch that ends it says so, or, after its owner's death, nobody would.
  */
-const news = (memory: LaneMemory, overdue: readonly EffectRow[]): { condition: Condition; found: Found | null }[] => {
+export const news = (memory: LaneMemory, overdue: readonly EffectRow[]): { condition: Condition; found: Found | null }[] => {
   const open = overdue.filter(({ effect }) => memory.effects.has(effect))
   return CONDITIONS.flatMap((condition) => {
     const found = FINDERS[condition](memory, open)
@@ -78,12 +41,12 @@ const news = (memory: LaneMemory, overdue: readonly EffectRow[]): { condition: C
 }
 
 /** Effects whose outcome their oracle should have told by now. */
-const overdueOf = (memory: Pick<LaneMemory, 'effects'>, nowMs: number): EffectRow[] =>
+export const overdueOf = (memory: Pick<LaneMemory, 'effects'>, nowMs: number): EffectRow[] =>
   [...memory.effects.values()].filter(
     ({ mode, notAfterMs }) => mode === 'ask first' && notAfterMs !== null && notAfterMs + OVERDUE_MS < nowMs,
   )
 
-const stateRecord = (of: { service: string; lane: number }, condition: Condition, found: Found | null): LaneState => ({
+export const stateRecord = (of: { service: string; lane: number }, condition: Condition, found: Found | null): LaneState => ({
   ...of,
   condition,
   holds: found !== null,

@@ -4,7 +4,8 @@ import type { Structures } from './store-port.ts'
 import type { ActorKind, ServiceDefinition } from './service.ts'
 import type { Found } from './snapshots.ts'
 import { runnable } from './xstate.ts'
-import type { Machine, Output } from './xstate.ts'
+import type { Output } from './xstate-names.ts'
+import type { Machine } from './xstate.ts'
 
 /** The machines of a service by kind of actor, ready to run. @throws {UnknownAction | Error} as of `runnable` */
 export const machinesOf = ({ kinds }: Pick<ServiceDefinition, 'kinds'>): ReadonlyMap<string, Machine> =>

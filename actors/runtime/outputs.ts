@@ -18,7 +18,7 @@ import { bytesOf, RECORD_BYTES } from './outbox.ts'
 import type { EffectRow, TimerRow } from './rows.ts'
 import type { TurnJournal } from './turn-journal.ts'
 import type { Delivery, TurnsOptions } from './turns-options.ts'
-import type { Output } from './xstate.ts'
+import type { Output } from './xstate-names.ts'
 
 const CASCADE_DEPTH = 64
 

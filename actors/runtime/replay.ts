@@ -6,7 +6,8 @@ import { addressOf } from './memory.ts'
 import type { PlainEvent } from './mailbox.ts'
 import type { JournalRow } from './rows.ts'
 import type { ActorKind, ServiceDefinition } from './service.ts'
-import type { Machine, MachineState, Output } from './xstate.ts'
+import type { Output } from './xstate-names.ts'
+import type { Machine, MachineState } from './xstate.ts'
 
 /** One turn out of a lane's journal, with what its batch shared. */
 export interface JournalTurn extends JournalRow {

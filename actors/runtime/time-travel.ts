@@ -1,7 +1,7 @@
 import type { JournalTurn, Replayed } from './replay.ts'
 import { Replay } from './replay.ts'
 import type { ServiceDefinition } from './service.ts'
-import type { Output } from './xstate.ts'
+import type { Output } from './xstate-names.ts'
 
 /** An actor after one of its turns, as the code at hand makes it out of the journal. */
 export interface Then {

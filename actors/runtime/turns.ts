@@ -17,7 +17,7 @@ import type { Letter, TimerRow } from './rows.ts'
 import type { CachedActor } from './snapshot-cache.ts'
 import { TurnJournal } from './turn-journal.ts'
 import type { Delivery, TurnsOptions } from './turns-options.ts'
-import type { Output } from './xstate.ts'
+import type { Output } from './xstate-names.ts'
 
 /**
  * Turns, one event each, in order, into a draft.

@@ -1,10 +1,22 @@
 import type { AnyStateMachine, AnyStateNode } from 'xstate'
-import type { Declaration, Outgoing } from '#machines/contracts/actions.ts'
+import type { Declaration, EffectMode, Outgoing } from '#machines/contracts/actions.ts'
 import type { Address } from '#machines/contracts/stamp.ts'
+import type { TopicName } from '#machines/contracts/topics.ts'
 import type { Asked } from './xstate-plans.ts'
-import type { Machine, Output } from './xstate.ts'
 
 // What a machine's names mean to the runtime: actions as outputs, and the events that it knows (X3).
+
+/** What a machine asks for. */
+export type Output =
+  | { readonly does: 'effect'; readonly name: string; readonly mode: EffectMode; readonly params: unknown }
+  /** from `invoke`; ends as `xstate.done.actor.<invoke> {output}` or `xstate.error.actor.<invoke> {error}` */
+  | { readonly does: 'read'; readonly name: string; readonly invoke: string; readonly input: unknown }
+  | { readonly does: 'stop read'; readonly invoke: string }
+  | { readonly does: 'message'; readonly topic: TopicName; readonly params: Outgoing<unknown> }
+  | { readonly does: 'tell'; readonly to: Address; readonly event: { readonly type: string } }
+  /** replaces a timer of the same name */
+  | { readonly does: 'set timer'; readonly timer: string; readonly delayMs: number; readonly event: { readonly type: string } }
+  | { readonly does: 'cancel timer'; readonly timer: string }
 
 /** A machine names something that nobody declared: the host must not run it. */
 export class UnknownAction extends Error {
@@ -109,7 +121,10 @@ export const nodesOf = (machine: AnyStateMachine): AnyStateNode[] => [
 ]
 
 /** XState keeps a memo for every event type that it ever sees, and obeys `xstate.stop` from anybody: both end here. */
-export const vocabulary = (nodes: AnyStateNode[], invokes: Map<string, string>): Pick<Machine, 'knows' | 'events'> => {
+export const vocabulary = (
+  nodes: AnyStateNode[],
+  invokes: Map<string, string>,
+): { events: ReadonlySet<string>; knows: (type: string) => boolean } => {
   const written = new Set(nodes.flatMap((node) => [...node.transitions.keys()]))
   const events = new Set([...written].filter((type) => !type.startsWith('xstate.')))
   const exact = new Set([...events].filter((type) => !type.endsWith('*')))

@@ -1,14 +1,11 @@
 import { createHash } from 'node:crypto'
 import type { AnyMachineSnapshot, AnyStateMachine } from 'xstate'
-import type { EffectMode, Outgoing } from '#machines/contracts/actions.ts'
 import type { Migration, StoredSnapshot } from '#machines/contracts/migration.ts'
-import type { Address } from '#machines/contracts/stamp.ts'
-import type { TopicName } from '#machines/contracts/topics.ts'
 import { canonical, mermaid, plain } from './diagram.ts'
 import { textOf } from './faults.ts'
 import type { Found, StoredActor } from './snapshots.ts'
 import { Lineage, readSnapshot, SnapshotMismatch, writeSnapshot } from './snapshots.ts'
-import type { Collected } from './xstate-names.ts'
+import type { Collected, Output } from './xstate-names.ts'
 import { collect, declarations, nodesOf, refuseUnknown, TurnFailed, UnknownAction, vocabulary } from './xstate-names.ts'
 import { plansOf } from './xstate-plans.ts'
 import type { Scope } from './xstate-scope.ts'
@@ -67,17 +64,6 @@ export interface Turn {
   /** in the order in which the machine asked */
   readonly outputs: readonly Output[]
 }
-
-export type Output =
-  | { readonly does: 'effect'; readonly name: string; readonly mode: EffectMode; readonly params: unknown }
-  /** from `invoke`; ends as `xstate.done.actor.<invoke> {output}` or `xstate.error.actor.<invoke> {error}` */
-  | { readonly does: 'read'; readonly name: string; readonly invoke: string; readonly input: unknown }
-  | { readonly does: 'stop read'; readonly invoke: string }
-  | { readonly does: 'message'; readonly topic: TopicName; readonly params: Outgoing<unknown> }
-  | { readonly does: 'tell'; readonly to: Address; readonly event: { readonly type: string } }
-  /** replaces a timer of the same name */
-  | { readonly does: 'set timer'; readonly timer: string; readonly delayMs: number; readonly event: { readonly type: string } }
-  | { readonly does: 'cancel timer'; readonly timer: string }
 
 /** An event for an actor whose machine has reached its final state. */
 export class ActorEnded extends Error {

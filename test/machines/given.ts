@@ -1,5 +1,6 @@
 import type { AnyStateMachine } from 'xstate'
-import type { MachineState, Output } from '#actors/runtime/xstate.ts'
+import type { Output } from '#actors/runtime/xstate-names.ts'
+import type { MachineState } from '#actors/runtime/xstate.ts'
 import { runnable } from '#actors/runtime/xstate.ts'
 
 export interface Given {

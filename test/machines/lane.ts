@@ -1,6 +1,7 @@
 import type { AnyStateMachine } from 'xstate'
 import { runnable } from '#actors/runtime/xstate.ts'
-import type { Machine, MachineState, Output } from '#actors/runtime/xstate.ts'
+import type { Output } from '#actors/runtime/xstate-names.ts'
+import type { Machine, MachineState } from '#actors/runtime/xstate.ts'
 import type { Address } from '#machines/contracts/stamp.ts'
 
 type PlainEvent = { readonly type: string; readonly [field: string]: unknown }

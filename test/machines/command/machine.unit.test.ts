@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, expectTypeOf, it } from 'vitest'
 import { runnable } from '#actors/runtime/xstate.ts'
-import type { Output } from '#actors/runtime/xstate.ts'
+import type { Output } from '#actors/runtime/xstate-names.ts'
 import { PAIR } from '#machines/contracts/ids.ts'
 import { quoteHash } from '#machines/contracts/nep413.ts'
 import { ExecuteTrade, isFinal, TradeResult } from '#machines/contracts/records/trade.ts'
