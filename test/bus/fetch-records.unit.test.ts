@@ -77,13 +77,16 @@ const notAsked: OwnDecode = () => {
   throw new Error('kafkajs was asked')
 }
 
-/** Two names that differ only in case are one to us and two to kafkajs. */
-const hasOneName = ({ records }: BatchIn): boolean =>
-  records.every(({ headers }) => new Set(Object.keys(headers).map((name) => name.toLowerCase())).size === Object.keys(headers).length)
+/** Two names that differ only in case are one to us and two to kafkajs; and a name that every object has, it takes for one seen before. */
+const isReadAlike = ({ records }: BatchIn): boolean =>
+  records.every(({ headers }) => {
+    const names = Object.keys(headers)
+    return new Set(names.map((name) => name.toLowerCase())).size === names.length && !names.some((name) => name in {})
+  })
 
 describe('the records of a fetch answer', () => {
   it("are those that kafkajs's own decoder reads, whatever is in them and wherever the answer is cut off", async () => {
-    const batches = fc.array(batchIn.filter(hasOneName), { minLength: 1, maxLength: 3 })
+    const batches = fc.array(batchIn.filter(isReadAlike), { minLength: 1, maxLength: 3 })
     await fc.assert(
       fc.asyncProperty(batches, fc.nat(400), async (given, cut) => {
         const all = await Promise.all(given.map((of) => bytesOf(of)))
