@@ -3,7 +3,7 @@ import type { CommonQueryMethods } from 'slonik'
 import { z } from 'zod'
 import { readJson } from './stored-json.ts'
 
-/** One turn out of a lane's journal, with what its batch shared. `actors/runtime/replay.ts` plays it. */
+/** One turn out of a lane's journal, with what its batch shared. `actors/runtime/stored/replay.ts` plays it. */
 export interface JournalTurn {
   readonly turn: number
   readonly batch: number

@@ -1,5 +1,5 @@
 import type { Address } from '#machines/contracts/stamp.ts'
-import type { PlainEvent } from './mailbox.ts'
+import type { PlainEvent } from './lane/mailbox.ts'
 import type { ServiceDefinition } from './service.ts'
 
 /** What a lane hears first from each new owner. */

@@ -1,7 +1,7 @@
 import type { Address } from '#machines/contracts/stamp.ts'
-import type { LaneView } from './lane-options.ts'
-import type { Lane } from './lane.ts'
-import type { PlainEvent } from './mailbox.ts'
+import type { LaneView } from './lane/lane-options.ts'
+import type { Lane } from './lane/lane.ts'
+import type { PlainEvent } from './lane/mailbox.ts'
 
 /** The lanes that this process owns now: what is told to all of them, and what they say together. */
 export class HeldLanes {

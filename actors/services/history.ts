@@ -1,7 +1,7 @@
-import type { JournalTurn } from '#actors/runtime/replay.ts'
+import type { JournalTurn } from '#actors/runtime/stored/replay.ts'
 import type { ServiceDefinition } from '#actors/runtime/service.ts'
-import { travel, wayBack } from '#actors/runtime/time-travel.ts'
-import type { Step, Travelled, Wish } from '#actors/runtime/time-travel.ts'
+import { travel, wayBack } from '#actors/runtime/stored/time-travel.ts'
+import type { Step, Travelled, Wish } from '#actors/runtime/stored/time-travel.ts'
 import type { Address } from '#machines/contracts/stamp.ts'
 
 /** What storage knows of an actor's past. */

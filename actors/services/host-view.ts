@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Host } from '#actors/runtime/host.ts'
-import { WhichLetters } from '#actors/runtime/letters.ts'
+import { WhichLetters } from '#actors/runtime/lane/letters.ts'
 import type { HostState, HostView, OrderRoute } from '#control/host-view.ts'
 import type { TopicName } from '#machines/contracts/topics.ts'
 import { pastOf } from './history.ts'

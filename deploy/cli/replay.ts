@@ -1,5 +1,5 @@
-import type { JournalTurn, Replayed } from '#actors/runtime/replay.ts'
-import { Replay } from '#actors/runtime/replay.ts'
+import type { JournalTurn, Replayed } from '#actors/runtime/stored/replay.ts'
+import { Replay } from '#actors/runtime/stored/replay.ts'
 import type { ServiceDefinition } from '#actors/runtime/service.ts'
 import type { LaneReplay } from '#control/cli/replay.ts'
 

@@ -4,7 +4,7 @@
  */
 import { initialTransition, transition } from 'xstate'
 import type { AnyMachineSnapshot } from 'xstate'
-import { runnable } from '#actors/runtime/xstate.ts'
+import { runnable } from '#actors/runtime/machine/xstate.ts'
 import { priceReferenceMachine } from '#machines/price-reference/machine.ts'
 import { median } from './cpu.ts'
 

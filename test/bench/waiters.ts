@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import { assign, setup } from 'xstate'
 import type { AnyStateMachine } from 'xstate'
-import { runnable } from '#actors/runtime/xstate.ts'
+import { runnable } from '#actors/runtime/machine/xstate.ts'
 import type { ServiceDefinition } from '#actors/runtime/service.ts'
 import { message } from '#machines/contracts/actions.ts'
 import type { Stamp } from '#machines/contracts/stamp.ts'

@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from 'node:fs'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { AnyMachineSnapshot } from 'xstate'
-import { ActorEnded, runnable } from '#actors/runtime/xstate.ts'
+import { ActorEnded, runnable } from '#actors/runtime/machine/xstate.ts'
 import { topics } from '#machines/contracts/topics.ts'
 import { MODELS } from './models.ts'
 import { Coverage, generate } from './paths.ts'

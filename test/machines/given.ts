@@ -1,7 +1,7 @@
 import type { AnyStateMachine } from 'xstate'
-import type { Output } from '#actors/runtime/xstate-names.ts'
-import type { MachineState } from '#actors/runtime/xstate.ts'
-import { runnable } from '#actors/runtime/xstate.ts'
+import type { Output } from '#actors/runtime/machine/xstate-names.ts'
+import type { MachineState } from '#actors/runtime/machine/xstate.ts'
+import { runnable } from '#actors/runtime/machine/xstate.ts'
 
 export interface Given {
   readonly state: MachineState

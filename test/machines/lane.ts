@@ -1,7 +1,7 @@
 import type { AnyStateMachine } from 'xstate'
-import { runnable } from '#actors/runtime/xstate.ts'
-import type { Output } from '#actors/runtime/xstate-names.ts'
-import type { Machine, MachineState } from '#actors/runtime/xstate.ts'
+import { runnable } from '#actors/runtime/machine/xstate.ts'
+import type { Output } from '#actors/runtime/machine/xstate-names.ts'
+import type { Machine, MachineState } from '#actors/runtime/machine/xstate.ts'
 import type { Address } from '#machines/contracts/stamp.ts'
 
 type PlainEvent = { readonly type: string; readonly [field: string]: unknown }

@@ -10,15 +10,15 @@ export interface Mutant {
   readonly to: string
 }
 
-const LANE = 'actors/runtime/lane.ts'
-const RECALLING = 'actors/runtime/recalling.ts'
-const COMMITTING = 'actors/runtime/committing.ts'
-const EFFECTS = 'actors/runtime/effects.ts'
-const TURNS = 'actors/runtime/turns.ts'
-const GATE = 'actors/runtime/gate.ts'
-const MARKS = 'actors/runtime/marks.ts'
+const LANE = 'actors/runtime/lane/lane.ts'
+const RECALLING = 'actors/runtime/lane/recalling.ts'
+const COMMITTING = 'actors/runtime/lane/committing.ts'
+const EFFECTS = 'actors/runtime/lane/effects.ts'
+const TURNS = 'actors/runtime/turn/turns.ts'
+const GATE = 'actors/runtime/lane/gate.ts'
+const MARKS = 'actors/runtime/lane/marks.ts'
 const OUTBOX = 'actors/runtime/outbox.ts'
-const TAKING = 'actors/runtime/taking.ts'
+const TAKING = 'actors/runtime/lane/taking.ts'
 /** The twins stand for `commit_batch` and `take`: what they check is what PostgreSQL checks. */
 const STORE = 'test/twins/store.ts'
 const STORED_LANE = 'test/twins/store-lane.ts'
@@ -88,7 +88,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'unwritten actors leave memory',
     breaks: 'what a batch in flight has touched stays in memory until it is stored',
-    file: 'actors/runtime/snapshot-cache.ts',
+    file: 'actors/runtime/lane/snapshot-cache.ts',
     from: `  changed(address: string, actor: CachedActor): void {
     this.#pinned.set(address, actor)`,
     to: `  changed(address: string, actor: CachedActor): void {
@@ -127,14 +127,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'positions not stored',
     breaks: 'a successor goes on counting where its predecessor stopped',
-    file: 'actors/runtime/memory.ts',
+    file: 'actors/runtime/lane/memory.ts',
     from: '.filter(({ incarnation }) => incarnation === lane.incarnation)',
     to: '.filter(() => false)',
   },
   {
     name: 'position skipped',
     breaks: 'positions are dense',
-    file: 'actors/runtime/outputs.ts',
+    file: 'actors/runtime/turn/outputs.ts',
     from: 'const position = (this.#memory.positions.get(at) ?? 0) + 1',
     to: 'const position = (this.#memory.positions.get(at) ?? 0) + (this.#memory.turn % 37 === 0 ? 2 : 1)',
   },
@@ -257,7 +257,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'timer token ignored',
     breaks: 'a timer that was set anew or cancelled does not fire at its old time',
-    file: 'actors/runtime/timers.ts',
+    file: 'actors/runtime/lane/timers.ts',
     from: 'return this.#current.get(keyOf(row))?.token === row.token',
     to: 'return this.#current.has(keyOf(row))',
   },
@@ -271,7 +271,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'later timers forgotten',
     breaks: 'timers beyond the window in memory are read when it is used up',
-    file: 'actors/runtime/gathering.ts',
+    file: 'actors/runtime/lane/gathering.ts',
     from: 'timers.bring(rows, rows.length === timerWindow)',
     to: 'timers.bring(rows, false)',
   },
@@ -296,14 +296,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'journal without what was attached',
     breaks: 'the journal holds all that a turn knew',
-    file: 'actors/runtime/turn-journal.ts',
+    file: 'actors/runtime/turn/turn-journal.ts',
     from: `{ ...stamped, attached: { $attached: at } }`,
     to: `{ ...stamped, attached: undefined }`,
   },
   {
     name: 'order carried out twice',
     breaks: 'an order that is read once more while its commit is under way is one order',
-    file: 'actors/runtime/mailbox.ts',
+    file: 'actors/runtime/lane/mailbox.ts',
     from: 'else if (!this.#orderIds.has(item.order.id)) this.#orders.push(item)',
     to: 'else this.#orders.push(item)',
   },

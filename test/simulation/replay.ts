@@ -1,8 +1,8 @@
 import type { Batch } from '#actors/runtime/rows.ts'
 import type { ServiceDefinition } from '#actors/runtime/service.ts'
-import type { Output } from '#actors/runtime/xstate-names.ts'
-import type { Machine, MachineState } from '#actors/runtime/xstate.ts'
-import { machinesOf, outputHashOf } from '#actors/runtime/machines.ts'
+import type { Output } from '#actors/runtime/machine/xstate-names.ts'
+import type { Machine, MachineState } from '#actors/runtime/machine/xstate.ts'
+import { machinesOf, outputHashOf } from '#actors/runtime/machine/machines.ts'
 import type { StoredLane } from '../twins/store-lane.ts'
 import { Waiting } from './waiting.ts'
 

@@ -1,6 +1,6 @@
 import { CLOCK_LIMIT_MS } from '#actors/runtime/ownership.ts'
 import type { JournalRow } from '#actors/runtime/rows.ts'
-import type { Output } from '#actors/runtime/xstate-names.ts'
+import type { Output } from '#actors/runtime/machine/xstate-names.ts'
 import type { StoredLane } from '../twins/store-lane.ts'
 
 interface Armed {

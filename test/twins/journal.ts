@@ -1,4 +1,4 @@
-import type { JournalTurn } from '#actors/runtime/replay.ts'
+import type { JournalTurn } from '#actors/runtime/stored/replay.ts'
 import type { StoredLane } from './store-lane.ts'
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)

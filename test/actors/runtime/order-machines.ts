@@ -1,7 +1,7 @@
 import { assign, setup } from 'xstate'
 import type { AnyStateMachine } from 'xstate'
 import type { ActorKind, ServiceDefinition } from '#actors/runtime/service.ts'
-import { runnable } from '#actors/runtime/xstate.ts'
+import { runnable } from '#actors/runtime/machine/xstate.ts'
 import { effect } from '#machines/contracts/actions.ts'
 import type { Migration, StoredEvent } from '#machines/contracts/migration.ts'
 import type { Stamp } from '#machines/contracts/stamp.ts'

@@ -1,5 +1,5 @@
 import { Host } from '#actors/runtime/host.ts'
-import type { LaneView } from '#actors/runtime/lane-options.ts'
+import type { LaneView } from '#actors/runtime/lane/lane-options.ts'
 import type { Log } from '#actors/runtime/ports.ts'
 import type { LaneStore } from '#actors/runtime/store-port.ts'
 import type { ServiceDefinition } from '#actors/runtime/service.ts'

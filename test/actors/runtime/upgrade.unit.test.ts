@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { readSnapshot } from '#actors/runtime/snapshots.ts'
+import { readSnapshot } from '#actors/runtime/machine/snapshots.ts'
 import { firstKind, orderService, secondKind } from './order-machines.ts'
 import { onlyLane, Rig } from './rig.ts'
 import type { Running } from './rig.ts'

@@ -4,7 +4,7 @@ import { Env } from '#actors/services/liquidity-manager/config.ts'
 import { describeLiquidity } from '#actors/services/liquidity-manager/describe.ts'
 import { pollBridge, requestAddress } from '#actors/services/liquidity-manager/effects.ts'
 import type { EffectContext } from '#actors/runtime/service.ts'
-import { runnable } from '#actors/runtime/xstate.ts'
+import { runnable } from '#actors/runtime/machine/xstate.ts'
 import type { Deposit, Withdrawal } from '#actors/venues/near-intents/bridge.ts'
 
 const context = { signal: new AbortController().signal } as EffectContext

@@ -5,7 +5,7 @@ import { pollCoinGecko } from '#actors/services/market-reference-ingest/effects.
 import type { KrakenEvent } from '#actors/services/market-reference-ingest/thinned.ts'
 import { ThinnedTicker } from '#actors/services/market-reference-ingest/thinned.ts'
 import type { EffectContext } from '#actors/runtime/service.ts'
-import { runnable } from '#actors/runtime/xstate.ts'
+import { runnable } from '#actors/runtime/machine/xstate.ts'
 
 const stream = (hears = () => true) => {
   const told: KrakenEvent[] = []

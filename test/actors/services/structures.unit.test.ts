@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { machinesOf } from '#actors/runtime/machines.ts'
-import type { Found } from '#actors/runtime/snapshots.ts'
+import { machinesOf } from '#actors/runtime/machine/machines.ts'
+import type { Found } from '#actors/runtime/machine/snapshots.ts'
 import { definitionOf } from '#deploy/cli/definitions.ts'
 import { SERVICES } from '#machines/contracts/services.ts'
 

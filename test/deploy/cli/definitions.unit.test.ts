@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { machinesOf } from '#actors/runtime/machines.ts'
+import { machinesOf } from '#actors/runtime/machine/machines.ts'
 import { definitionOf } from '#deploy/cli/definitions.ts'
 import { SERVICES } from '#machines/contracts/services.ts'
 

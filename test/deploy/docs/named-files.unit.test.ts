@@ -10,7 +10,7 @@ const names = new Set(ROOMS.flatMap((room) => globSync(`${room}/**/*`, { cwd: ro
 
 const matches = (text: string, pattern: RegExp): string[] => [...text.matchAll(pattern)].map(([, found = '']) => found)
 
-/** `lane.ts` is a file of some room; `actors/runtime/lane.ts` is that one. */
+/** `lane.ts` is a file of some room; `actors/runtime/lane/lane.ts` is that one. */
 const isThere = (file: string): boolean => (file.includes('/') ? existsSync(join(root, file)) : names.has(file))
 
 test.each(pages)('%s names no file and follows no link that is not there', (page) => {

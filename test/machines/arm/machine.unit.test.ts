@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { runnable } from '#actors/runtime/xstate.ts'
+import { runnable } from '#actors/runtime/machine/xstate.ts'
 import { armMachine } from '#machines/arm/machine.ts'
 
 const machine = runnable(armMachine, 1)

@@ -1,4 +1,4 @@
-import type { Output } from '#actors/runtime/xstate-names.ts'
+import type { Output } from '#actors/runtime/machine/xstate-names.ts'
 import { PAIR } from '#machines/contracts/ids.ts'
 import { toUnits } from '#machines/contracts/money.ts'
 import type { IntentInventory } from '#machines/contracts/records/inventory.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, expectTypeOf, it } from 'vitest'
-import { runnable } from '#actors/runtime/xstate.ts'
+import { runnable } from '#actors/runtime/machine/xstate.ts'
 import type { Stamp } from '#machines/contracts/stamp.ts'
 import type { DeskEvent } from '#machines/desk/machine.ts'
 import { quoteMachine } from '#machines/quote/machine.ts'

@@ -1,6 +1,6 @@
 import { describe as suite, expect, it } from 'vitest'
 import type { Tables } from '#actors/runtime/service.ts'
-import { runnable } from '#actors/runtime/xstate.ts'
+import { runnable } from '#actors/runtime/machine/xstate.ts'
 import type { SectionView } from '#actors/services/run-service.ts'
 import { attached, definition } from '#actors/services/strategy-engine/actors.ts'
 import { Env } from '#actors/services/strategy-engine/config.ts'

@@ -1,5 +1,5 @@
 import { describe as suite, expect, it } from 'vitest'
-import { runnable } from '#actors/runtime/xstate.ts'
+import { runnable } from '#actors/runtime/machine/xstate.ts'
 import { definition } from '#actors/services/trade-executor/actors.ts'
 import { Env } from '#actors/services/trade-executor/config.ts'
 import { describe } from '#actors/services/trade-executor/describe.ts'
