@@ -4,7 +4,7 @@ import type { ServiceDefinition } from './service.ts'
 
 /** What a lane hears first from each new owner. */
 export const firstEvents = (
-  { gate, configure }: ServiceDefinition,
+  { gate, configure, learnt }: ServiceDefinition,
   running: { release: string; incarnation: string },
   disagreement: string | null,
 ): { to: Address; event: PlainEvent }[] => {
@@ -16,6 +16,7 @@ export const firstEvents = (
       ? []
       : arm.map((to) => ({ to, event: { type: 'order.disarm', by: 'fence', reason: disagreement, order_id: '' } }))),
     ...configure.map(({ to, type, values }) => ({ to, event: { ...values, type } })),
+    ...(learnt?.() ?? []),
   ]
 }
 

@@ -253,6 +253,12 @@ export class Host {
     return this.#lanes.tellFirst(to, event)
   }
 
+  /** What this process has learnt, to all held lanes; whichever is taken later hears it first. */
+  tellLearnt(): void {
+    const learnt = this.#options.definition.learnt?.() ?? []
+    for (const lane of this.#lanes) for (const { to, event } of learnt) lane.tell(to, event)
+  }
+
   /** The oracle of this effect may know by now. False: none of our lanes has it open. */
   hurry(effect: string): boolean {
     return this.#lanes.hurry(effect)

@@ -29,6 +29,11 @@ export interface ServiceDefinition {
    * those last sent. An order outlives restarts until the environment's value itself changes.
    */
   readonly configure: readonly { readonly to: Address; readonly type: string; readonly values: object }[]
+  /**
+   * What this process has learnt from outside and its lanes are to keep: told to each lane as it is taken, and to all of them with
+   * `Host.tellLearnt`. It may come any number of times.
+   */
+  readonly learnt?: () => readonly { readonly to: Address; readonly event: { readonly type: string } & Readonly<Record<string, unknown>> }[]
   /** The kind of actor (one a lane, key `arm`) that has to be in state `armed` for `ask first` effects to be sent. */
   readonly gate?: { readonly kind: string }
   /** Fixed actors whose committed state `/state` shows, beside those that orders and configuration name. */

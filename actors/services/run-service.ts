@@ -34,6 +34,8 @@ export interface ServiceContext {
   readonly nowMs: () => number
   /** An event from this process's own connections for an actor of its lane. False: no lane is held here. */
   tell(to: Address, event: { readonly type: string } & Readonly<Record<string, unknown>>): boolean
+  /** The definition's `learnt` has grown. */
+  tellLearnt(): void
   /** Records of a feed, without a commit in their path. False: dropped and counted. */
   publish(records: readonly FeedRecord[]): boolean
   /** The oracle of this effect may know soon: it is asked often, for a while. */
@@ -115,6 +117,7 @@ export const runService = async <E extends CommonValues>(options: {
     release,
     nowMs: () => systemClock.wallMs(),
     tell: (to, event) => host?.tell(to, event) ?? false,
+    tellLearnt: () => host?.tellLearnt(),
     publish: (records) => host?.source.publish(records) ?? false,
     hurry: (effect) => host?.hurry(effect) ?? false,
     actor: (kind, key) => host?.actor(kind, key) ?? [],

@@ -78,6 +78,7 @@ const start = async (): Promise<{ loop: Loop; venues: Simulators; service: Servi
     release: 'r1',
     nowMs: clock.wallMs,
     tell: () => false,
+    tellLearnt: () => {},
     publish: () => false,
     hurry: (effect) => loop.hosts['trade-executor']?.hurry(effect) ?? false,
     actor: (kind, key) => loop.hosts['trade-executor']?.actor(kind, key) ?? [],
