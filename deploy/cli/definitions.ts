@@ -67,7 +67,14 @@ const DEFINITIONS: Readonly<Record<string, (env: NodeJS.ProcessEnv) => Promise<S
     const nobody = (): never => {
       throw new Error('nothing is signed from here')
     }
-    return definition(read(Env, env), { nowMs: () => 0, authority: nobody, account_id: '', sendOffer: neverSent })
+    return definition(read(Env, env), {
+      nowMs: () => 0,
+      authority: nobody,
+      salts: () => [],
+      actor: () => [],
+      account_id: '',
+      sendOffer: neverSent,
+    })
   },
   'history-writer': async () => (await import('#actors/services/history-writer/actors.ts')).definition({ learnLane: never }),
   'alert-evaluator': async (env) => {

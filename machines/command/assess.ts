@@ -8,6 +8,8 @@ import type { Stamp } from '../contracts/stamp.ts'
 export interface Means {
   /** 8 hex digits, the verifier's current salt; null: not known */
   readonly salt: string | null
+  /** others, and maybe this one, that offers of this lane may have been signed with */
+  readonly recent_salts: readonly string[]
   readonly account_id: string
   readonly contract_id: string
   readonly signer: 'ready' | 'missing' | 'not_authorized'
@@ -26,21 +28,31 @@ export interface Refusal {
   readonly note: string
 }
 
-/** An offer to make, its bytes fixed; or why none is made. */
-export type Assessment = { readonly offer: Offer; readonly refusal: null } | { readonly offer: null; readonly refusal: Refusal }
+/** An offer as the chain knows it. */
+export type Trace = Pick<Offer, 'nonce' | 'quote_hash'>
+
+/** An offer to make, its bytes fixed, and what the chain is asked for then; or why none is made. */
+export type Assessment =
+  | { readonly offer: Offer; readonly asked_for: readonly Trace[]; readonly refusal: null }
+  | { readonly offer: null; readonly refusal: Refusal }
 
 /**
  * Looks at a command before anything is sent, and builds the exact bytes to sign.
  * One that may have been taken before, in a time that storage has forgotten, may have been sent then: only the chain can say that it was
- * not. Its offer is built to ask for, whatever else would speak against making it.
+ * not. Its offer is built to ask for, whatever else would speak against making it, under every salt that it may have been signed with.
+ * What nobody can know is a salt that was first seen in the lost time by a process that died with it, and that this one has not seen.
  * @param key the actor's own key, which the command has to name
- * @throws {OfferError} it may have been taken before, and what to ask for cannot be told: there is no salt
+ * @throws {OfferError} it may have been taken before, and what to ask for cannot be told: the current salt is not known
  */
 export const assess = (key: string, command: ExecuteTrade, means: Means, stamp: Pick<Stamp, 'now' | 'maybe_taken_before'>): Assessment => {
   const refusal = refusalOf(key, command, means, stamp)
   if (refusal) return { offer: null, refusal }
   try {
-    return { offer: build(command, means), refusal: null }
+    const { salt, recent_salts } = means
+    const offer = build(command, means, salt ?? '')
+    const others = stamp.maybe_taken_before ? [...new Set(recent_salts)].filter((each) => each !== salt) : []
+    const asked_for = [offer, ...others.map((each) => build(command, means, each))].map(({ nonce, quote_hash }) => ({ nonce, quote_hash }))
+    return { offer, asked_for, refusal: null }
   } catch (error) {
     if (error instanceof OfferError && !stamp.maybe_taken_before)
       return { offer: null, refusal: { code: 'BAD_COMMAND', note: error.message } }
@@ -83,13 +95,13 @@ const badField = (key: string, command: ExecuteTrade, { btc_tokens, eure_token }
   return command.amount_out === '0' ? 'amount_out' : null
 }
 
-const build = (command: ExecuteTrade, means: Means): Offer => {
+const build = (command: ExecuteTrade, means: Means, salt_hex: string): Offer => {
   const offer_deadline_ms = Date.parse(command.offer_deadline)
   return buildOffer({
     account_id: means.account_id,
     contract_id: means.contract_id,
     idempotency_key: command.idempotency_key,
-    salt_hex: means.salt ?? '',
+    salt_hex,
     offer_deadline_ms,
     nonce_deadline_ms: offer_deadline_ms + means.nonce_keep_ms,
     diff: { [command.asset_in]: command.amount_in, [command.asset_out]: `-${command.amount_out}` },

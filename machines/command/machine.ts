@@ -7,7 +7,7 @@ import type { Offer } from '../contracts/nep413.ts'
 import type { ExecuteTrade, ResultCode, TradeResult } from '../contracts/records/trade.ts'
 import type { Address, Stamp } from '../contracts/stamp.ts'
 import { assess } from './assess.ts'
-import type { Assessment, Means } from './assess.ts'
+import type { Assessment, Means, Trace } from './assess.ts'
 import { NOTE_LENGTH, notSentCode, repeated, resultOf, unusedCode } from './results.ts'
 import type { RelaySaid, Repeated } from './results.ts'
 
@@ -17,6 +17,8 @@ export interface SendOffer extends AskFirst, Offer {
   readonly quote_id: string
   /** the amount that the request left to us, equal to the signed one */
   readonly quote_output: { readonly amount_out: string } | { readonly amount_in: string }
+  /** the chain's "used" of any of them is a settlement, its "unused" only of all; the first is of these bytes */
+  readonly asked_for: readonly Trace[]
   /** ms: sending later is pointless */
   readonly answer_by_ms: number
 }
@@ -29,7 +31,12 @@ export type CommandEvent = Stamp &
     | { type: 'command.received'; command: ExecuteTrade; attached: Means }
     | { type: 'sendOffer.answered'; effect: string; answer: RelayAnswer }
     | { type: 'sendOffer.uncertain'; effect: string }
-    | { type: 'sendOffer.happened'; effect: string; as_of_ms: number; answer: { tx_hash: string | null; settled_height: number } }
+    | {
+        type: 'sendOffer.happened'
+        effect: string
+        as_of_ms: number
+        answer: { tx_hash: string | null; settled_height: number; quote_hash: string }
+      }
     | { type: 'sendOffer.never'; effect: string; as_of_ms: number }
     | { type: 'sendOffer.not_sent'; effect: string; reason: string }
     | { type: 'actor.parked'; parked: Address }
@@ -194,10 +201,11 @@ const assessed = ({ command_id }: CommandContext, event: Received): Assessment =
   return last.assessment
 }
 
-const toSend = (command: ExecuteTrade, means: Means, { offer }: Assessment): SendOffer => {
-  assert(offer, `command ${command.command_id} was refused and is to be sent`)
+const toSend = (command: ExecuteTrade, means: Means, assessment: Assessment): SendOffer => {
+  assert(assessment.offer, `command ${command.command_id} was refused and is to be sent`)
   return {
-    ...offer,
+    ...assessment.offer,
+    asked_for: assessment.asked_for,
     account_id: means.account_id,
     quote_id: command.quote_id,
     quote_output: command.fixed_side === 'in' ? { amount_out: command.amount_out } : { amount_in: command.amount_in },

@@ -5,7 +5,7 @@ import { hash as digest } from 'node:crypto'
  *
  * N1. The same input gives the same bytes, whatever order the diff's keys were put in.
  * N2. Nothing here knows a key, a clock or randomness: the nonce's free bytes come from the idempotency key, so that a
- *     command has one nonce for ever and can execute once at most.
+ *     command has one nonce a salt for ever, and under it can execute once at most.
  * N3. The nonce outlives the offer (`nonce_deadline_ms >= offer_deadline_ms`): the verifier refuses the reverse, and erases
  *     the proof of execution some time after the nonce's own deadline.
  *

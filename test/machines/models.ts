@@ -3,6 +3,7 @@ import { alertBoardMachine } from '#machines/alert/board.ts'
 import { alertMachine } from '#machines/alert/machine.ts'
 import { armMachine } from '#machines/arm/machine.ts'
 import { commandMachine } from '#machines/command/machine.ts'
+import { saltsMachine } from '#machines/command/salts.ts'
 import { tallyMachine } from '#machines/command/tally.ts'
 import { deskMachine } from '#machines/desk/machine.ts'
 import { feedMachine } from '#machines/feed/machine.ts'
@@ -55,7 +56,7 @@ const asked = (price: ReturnType<typeof priceOf> | null) => {
   return on('quote.asked', { demand: demandOf('q'), observed_at: new Date(NOW).toISOString(), attached }, trading.lane.now)
 }
 
-const means = { salt: '252812b3', account_id: 'solver.near', contract_id: 'intents.near', nonce_keep_ms: 259_200_000 }
+const means = { salt: '252812b3', recent_salts: [], account_id: 'solver.near', contract_id: 'intents.near', nonce_keep_ms: 259_200_000 }
 const received = (signer: string) => {
   const attached = { ...means, signer, btc_tokens: [BTC], eure_token: EURE, inventory: null, audited: true }
   return on('command.received', { command, attached }, trading.lane.now)
@@ -102,7 +103,7 @@ export const MODELS: readonly Model[] = [
       ...['ready', 'missing'].map(received),
       ...['ok', 'error', 'silence'].map((kind) => sent('answered', { answer: { kind, text: 'no', reason: 'late' } })),
       sent('uncertain'),
-      sent('happened', { as_of_ms: NOW, answer: { tx_hash: 'tx', settled_height: 7 } }),
+      sent('happened', { as_of_ms: NOW, answer: { tx_hash: 'tx', settled_height: 7, quote_hash: 'h' } }),
       sent('never', { as_of_ms: NOW }),
       sent('not_sent', { reason: 'disarmed' }),
       parked,
@@ -119,6 +120,10 @@ export const MODELS: readonly Model[] = [
       parked,
     ],
     apart: ({ armed }: { armed: boolean }) => armed,
+  },
+  {
+    machine: saltsMachine,
+    events: ['a', 'b'].map((salt) => on('salts.seen', { salts: [{ salt, first_seen_ms: NOW }] })),
   },
   {
     machine: deskMachine,

@@ -411,4 +411,18 @@ export const MUTANTS: readonly Mutant[] = [
     from: 'publishedMs < drawnMs',
     to: 'publishedMs < 0',
   },
+  {
+    name: 'forgotten asked about under one salt',
+    breaks: 'what storage has forgotten is asked about under every salt that it may have been signed with',
+    file: 'machines/command/assess.ts',
+    from: 'stamp.maybe_taken_before ? [...new Set(recent_salts)]',
+    to: 'stamp.maybe_taken_before ? [...new Set<string>()]',
+  },
+  {
+    name: 'salts not stored',
+    breaks: 'a lane keeps the salts that its owners have seen',
+    file: 'machines/command/salts.ts',
+    from: 'note: assign(({ context: { recent }, event: { salts } }) => ({ recent: withSalts(recent, salts) }))',
+    to: 'note: assign(() => ({ recent: [] }))',
+  },
 ]

@@ -19,6 +19,7 @@ export const KNOWN_SEEDS: readonly number[] = [
   136, // the chain's word from before a deadline, heard after it, freed an offer that settled
   208, // a command that storage had forgotten was refused as TOO_LATE, and its offer settled
   239, // a lane that read itself again did not see that storage had gone back
+  675, // a command that storage had forgotten was asked about under a newer salt than the one it was signed with, and its offer had settled
 ]
 
 /** Where each mutant was found out: what `npm run sim -- --find-seeds` writes. */
@@ -75,4 +76,6 @@ export const MUTANT_SEEDS: Readonly<Record<string, number>> = {
   'incarnation kept after storage went back': 3,
   'arm survives the loss of storage': 3,
   'sent again after the loss': 12,
+  'forgotten asked about under one salt': 675,
+  'salts not stored': 675,
 }

@@ -3,6 +3,8 @@ import { loadSigner, SignerError } from '#actors/venues/near-intents/signer.ts'
 import type { Signer } from '#actors/venues/near-intents/signer.ts'
 import type { Verifier } from '#actors/venues/near-intents/verifier.ts'
 import type { Means } from '#machines/command/assess.ts'
+import { withSalts } from '#machines/command/salts.ts'
+import type { SeenSalt } from '#machines/command/salts.ts'
 import type { Env } from './config.ts'
 
 type SigningEnv = Pick<Env, 'NEAR_INTENTS_ACCOUNT_ID' | 'NEAR_INTENTS_SIGNING_KEY' | 'NEAR_INTENTS_SIGNING_KEY_FILE'>
@@ -41,6 +43,8 @@ export interface AuthorityState {
 /** Whether the key may sign for the account, and the salt of its nonces: asked of the verifier again and again. */
 export interface Authority {
   state(): AuthorityState
+  /** The last salts that this process has seen, the newest last. */
+  salts(): readonly SeenSalt[]
   /** Asks now. Resolves when it has an answer or none came. */
   refresh(): Promise<void>
   start(): void
@@ -57,9 +61,12 @@ export const authority = (options: {
   verifier: Verifier
   nowMs: () => number
   onFailure: (text: string) => void
+  /** `salts()` has one more */
+  onSalt: () => void
 }): Authority => {
   const { signing, verifier, nowMs } = options
   let known: { salt: string; isRegistered: boolean; atMs: number } | null = null
+  let salts: readonly SeenSalt[] = []
   let failure: string | null = null
   let timer: NodeJS.Timeout | null = null
   let asking: Promise<void> | null = null
@@ -69,10 +76,17 @@ export const authority = (options: {
       const [salt, isRegistered] = await Promise.all([verifier.currentSalt(), verifier.hasPublicKey(signing.account_id, signer.public_key)])
       known = { salt, isRegistered, atMs: nowMs() }
       failure = null
+      saw({ salt, first_seen_ms: known.atMs })
     } catch (error) {
       failure = error instanceof Error ? error.message : String(error)
       options.onFailure(failure)
     }
+  }
+  const saw = (seen: SeenSalt): void => {
+    const now = withSalts(salts, [seen])
+    if (now === salts) return
+    salts = now
+    options.onSalt()
   }
   const refresh = (): Promise<void> => {
     if (signing.signer === null) return Promise.resolve()
@@ -87,6 +101,7 @@ export const authority = (options: {
 
   return {
     refresh,
+    salts: () => salts,
     state: () => {
       const base = { salt: null, checked_at_ms: known?.atMs ?? null }
       if (signing.signer === null) return { ...base, signer: 'missing', problem: signing.problem }

@@ -4,6 +4,7 @@ import type { QuoteStatus } from '#actors/venues/near-intents/frames.ts'
 import type { Relay, RelayAnswer } from '#actors/venues/near-intents/relay.ts'
 import type { Signer } from '#actors/venues/near-intents/signer.ts'
 import type { Verifier } from '#actors/venues/near-intents/verifier.ts'
+import type { Trace } from '#machines/command/assess.ts'
 import type { SendOffer } from '#machines/command/machine.ts'
 
 const Params: z.ZodType<SendOffer> = z.object({
@@ -14,6 +15,7 @@ const Params: z.ZodType<SendOffer> = z.object({
   account_id: z.string(),
   quote_id: z.string(),
   quote_output: z.union([z.strictObject({ amount_out: z.string() }), z.strictObject({ amount_in: z.string() })]),
+  asked_for: z.array(z.object({ nonce: z.string(), quote_hash: z.string() })).min(1),
   answer_by_ms: z.int(),
   not_after_ms: z.int(),
 })
@@ -50,17 +52,18 @@ const ASK_EVERY_MS = 1_500
  *
  * SO1. The gate is asked after the signature and right before the socket's write, with nothing awaited between.
  * SO2. "Not connected" is retried until the auction closes, since nothing has left; every other answer is said as it came.
- * SO3. The oracle is the nonce at a final block. `settled_height` is the height at which its use was seen, so at or above the
+ * SO3. The oracle is the nonces at a final block: one, unless it is not known under which salt it was signed. `settled_height` is the height at which its use was seen, so at or above the
  *      settlement's own: a booking lasts too long rather than too short.
  * SO4. The signature goes to the relay and nowhere else.
  */
 export const sendOfferEffect = (deps: SendOfferDeps): SendOfferEffect => {
   /** quote_hash to its effect, and the transaction that a status frame named */
   const open = new Map<string, { effect: string; tx_hash: string | null }>()
-  const track = ({ quote_hash }: SendOffer, { effect }: Pick<EffectContext, 'effect'>) => {
-    const entry = open.get(quote_hash) ?? { effect, tx_hash: null }
-    open.set(quote_hash, entry)
-    return entry
+  const track = ({ asked_for }: SendOffer, { effect }: Pick<EffectContext, 'effect'>): void => {
+    for (const { quote_hash } of asked_for) if (!open.has(quote_hash)) open.set(quote_hash, { effect, tx_hash: null })
+  }
+  const forget = ({ asked_for }: SendOffer): void => {
+    for (const { quote_hash } of asked_for) open.delete(quote_hash)
   }
 
   const send = async (
@@ -74,7 +77,7 @@ export const sendOfferEffect = (deps: SendOfferDeps): SendOfferEffect => {
     track(offer, context)
     while (deps.nowMs() < offer.answer_by_ms) {
       if (!context.mayStillSend()) {
-        open.delete(offer.quote_hash)
+        forget(offer)
         return { not_sent: deps.nowMs() > offer.not_after_ms ? 'too late' : 'disarmed' }
       }
       const startedMs = deps.nowMs()
@@ -88,26 +91,31 @@ export const sendOfferEffect = (deps: SendOfferDeps): SendOfferEffect => {
       if (context.signal.aborted) break
       await deps.whenOpen(offer.answer_by_ms - deps.nowMs(), context.signal)
     }
-    open.delete(offer.quote_hash)
+    forget(offer)
     return { not_sent: 'too late' }
   }
 
   /** Before the deadline only a "yes" counts, and a block's time costs a request of its own. What it says was true when it was asked. */
-  const look = async ({ account_id, nonce, not_after_ms }: SendOffer, signal: AbortSignal) => {
+  const look = async ({ account_id, not_after_ms }: SendOffer, { nonce, quote_hash }: Trace, signal: AbortSignal) => {
     const askedAtMs = deps.nowMs()
-    if (askedAtMs <= not_after_ms) return { ...(await deps.verifier.seesNonceUsed(account_id, nonce, { signal })), as_of_ms: askedAtMs }
+    if (askedAtMs <= not_after_ms)
+      return { quote_hash, ...(await deps.verifier.seesNonceUsed(account_id, nonce, { signal })), as_of_ms: askedAtMs }
     const { used, block_height, block_timestamp_ms } = await deps.verifier.isNonceUsed(account_id, nonce, { signal })
-    return { used, block_height, as_of_ms: block_timestamp_ms }
+    return { quote_hash, used, block_height, as_of_ms: block_timestamp_ms }
   }
 
   const ask = async (params: unknown, context: Pick<EffectContext, 'effect' | 'signal'>): Promise<OracleAnswer> => {
     const offer = Params.parse(params)
-    const { tx_hash } = track(offer, context)
-    const { used, block_height, as_of_ms } = await look(offer, context.signal)
+    track(offer, context)
+    const looks = await Promise.all(offer.asked_for.map((trace) => look(offer, trace, context.signal)))
+    // All are unused as of the oldest look.
+    const [first] = looks.toSorted((a, b) => Number(b.used) - Number(a.used) || a.as_of_ms - b.as_of_ms)
+    const { used, block_height, as_of_ms, quote_hash } = first!
     if (!used && as_of_ms <= offer.not_after_ms) return { answer: 'unknown', as_of_ms, detail: { block_height } }
-    open.delete(offer.quote_hash)
+    const tx_hash = open.get(quote_hash)?.tx_hash ?? null
+    forget(offer)
     if (!used) return { answer: 'never', as_of_ms, detail: { block_height } }
-    return { answer: 'happened', as_of_ms, detail: { tx_hash, settled_height: block_height } }
+    return { answer: 'happened', as_of_ms, detail: { tx_hash, settled_height: block_height, quote_hash } }
   }
 
   return {
@@ -119,7 +127,7 @@ export const sendOfferEffect = (deps: SendOfferDeps): SendOfferEffect => {
       deps.hurry(entry.effect)
     },
     onReconnected: () => {
-      for (const { effect } of open.values()) deps.hurry(effect)
+      for (const effect of new Set([...open.values()].map((entry) => entry.effect))) deps.hurry(effect)
     },
     open: () => open.size,
   }

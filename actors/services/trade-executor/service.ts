@@ -23,6 +23,7 @@ export const build = async (env: Env, context: ServiceContext): Promise<Service>
     verifier,
     nowMs,
     onFailure: (text) => log.warn({ event: 'authority.unknown' }, text),
+    onSalt: () => context.tellLearnt(),
   })
   let relay: Relay | null = null
   const connection = openings()
@@ -51,7 +52,14 @@ export const build = async (env: Env, context: ServiceContext): Promise<Service>
   return {
     fence: storeFence(env.EXECUTOR_STATE_DIR),
     lines: resultLines(context.log),
-    definition: definition(env, { nowMs, authority: rights.state, account_id: signing.account_id, sendOffer: sendOffer.kind }),
+    definition: definition(env, {
+      nowMs,
+      authority: rights.state,
+      salts: rights.salts,
+      actor: context.actor,
+      account_id: signing.account_id,
+      sendOffer: sendOffer.kind,
+    }),
     start: () => {
       rights.start()
       relay = connectRelay({

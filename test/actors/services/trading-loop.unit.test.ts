@@ -39,6 +39,8 @@ const executor = () => {
     nowMs: clock.wallMs,
     account_id: 'solver.near',
     authority: () => ({ signer: 'ready', salt: '252812b3', problem: null, checked_at_ms: 0 }),
+    salts: () => [],
+    actor: () => [],
     sendOffer: sendOffer.kind,
   })
 }

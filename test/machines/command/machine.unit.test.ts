@@ -3,7 +3,7 @@ import { describe, expect, expectTypeOf, it } from 'vitest'
 import { runnable } from '#actors/runtime/machine/xstate.ts'
 import type { Output } from '#actors/runtime/machine/xstate-names.ts'
 import { PAIR } from '#machines/contracts/ids.ts'
-import { quoteHash } from '#machines/contracts/nep413.ts'
+import { quoteHash, readNonce } from '#machines/contracts/nep413.ts'
 import { ExecuteTrade, isFinal, TradeResult } from '#machines/contracts/records/trade.ts'
 import type { Stamp } from '#machines/contracts/stamp.ts'
 import type { Means } from '#machines/command/assess.ts'
@@ -40,6 +40,7 @@ const commandOf = (more: Partial<ExecuteTrade> = {}): ExecuteTrade =>
 
 const MEANS: Means = {
   salt: '252812b3',
+  recent_salts: [],
   account_id: 'solver.near',
   contract_id: 'intents.near',
   signer: 'ready',
@@ -60,7 +61,12 @@ const OK = answered({ kind: 'ok' })
 const SILENCE = answered({ kind: 'silence', reason: 'no answer within 5000 ms' })
 const said = (text: string): Plain => answered({ kind: 'error', code: -32_000, text })
 const UNCERTAIN: Plain = { type: 'sendOffer.uncertain', effect: EFFECT }
-const HAPPENED: Plain = { type: 'sendOffer.happened', effect: EFFECT, as_of_ms: NOW + 9_000, answer: { tx_hash: 'tx', settled_height: 77 } }
+const HAPPENED: Plain = {
+  type: 'sendOffer.happened',
+  effect: EFFECT,
+  as_of_ms: NOW + 9_000,
+  answer: { tx_hash: 'tx', settled_height: 77, quote_hash: 'hash' },
+}
 const NEVER: Plain = { type: 'sendOffer.never', effect: EFFECT, as_of_ms: NOW + 71_000 }
 const notSent = (reason: string): Plain => ({ type: 'sendOffer.not_sent', effect: EFFECT, reason })
 
@@ -150,8 +156,25 @@ describe('command, before anything is sent', () => {
     expect(sends).toEqual(run([received()]).sends)
   })
 
+  const saltsOf = ([send]: readonly SendOffer[]) => send?.asked_for.map(({ nonce }) => readNonce(Buffer.from(nonce, 'base64'))?.salt_hex)
+
+  it('and under every salt that it may have been signed with then, the current one first', () => {
+    const recent_salts = ['11111111', '252812b3', '22222222', '11111111']
+    const { sends } = run([FORGOTTEN], { recent_salts })
+    expect(saltsOf(sends)).toEqual(['252812b3', '11111111', '22222222'])
+    const [then] = run([received()], { salt: '11111111' }).sends
+    expect(sends[0]?.asked_for).toContainEqual({ nonce: then?.nonce, quote_hash: then?.quote_hash })
+    expect(sends[0]).toMatchObject({ nonce: sends[0]?.asked_for[0]?.nonce, quote_hash: sends[0]?.asked_for[0]?.quote_hash })
+    expect(saltsOf(run([received()], { recent_salts }).sends)).toEqual(['252812b3'])
+  })
+
+  it('its settlement names the hash of the offer that settled', () => {
+    const { results } = run([FORGOTTEN, HAPPENED], { recent_salts: ['11111111'] })
+    expect(results.at(-1)).toMatchObject({ result_code: 'SETTLED', quote_hash: 'hash' })
+  })
+
   it('and without a salt, which says what to ask for, it is left to a person', () => {
-    expect(() => run([FORGOTTEN], { salt: null })).toThrow('salt')
+    expect(() => run([FORGOTTEN], { salt: null, recent_salts: ['11111111'] })).toThrow('salt')
   })
 
   it('an inventory that is not known here is not looked at', () => {

@@ -17,9 +17,12 @@ import { readQuote } from '#actors/services/near-intents-ingest/effects.ts'
 import { definition as strategyEngine } from '#actors/services/strategy-engine/actors.ts'
 import { Env as StrategyEnv } from '#actors/services/strategy-engine/config.ts'
 import { definition as tradeExecutor } from '#actors/services/trade-executor/actors.ts'
+import type { AuthorityState } from '#actors/services/trade-executor/authority.ts'
 import { Env as ExecutorEnv } from '#actors/services/trade-executor/config.ts'
 import { sendOfferEffect } from '#actors/services/trade-executor/effects.ts'
 import type { SendOfferEffect } from '#actors/services/trade-executor/effects.ts'
+import { withSalts } from '#machines/command/salts.ts'
+import type { SeenSalt } from '#machines/command/salts.ts'
 import type { PairFilter } from '#machines/feed/pair-filter.ts'
 import { lifecycleMachine } from '#machines/lifecycle/machine.ts'
 import type { SimProcess } from '../process.ts'
@@ -88,15 +91,37 @@ const executor: Plays = (process, venue, random) => {
     hurry: (effect) => void process.host?.hurry(effect),
     onAnswer: () => {},
   })
+  const rights = authority(process, venue)
   return {
     definition: tradeExecutor(executorEnv, {
       nowMs: clock.wallMs,
       account_id: ACCOUNT,
-      authority: () => ({ signer: 'ready', salt: venue.salt, problem: null, checked_at_ms: 0 }),
+      ...rights,
+      actor: (kind, key) => process.host?.actor(kind, key) ?? [],
       sendOffer: sendOffer.kind,
     }),
-    began: () => venue.listen(process, () => {}, sendOffer.onStatus),
+    began: () => {
+      venue.listen(process, () => {}, sendOffer.onStatus)
+      venue.onSalt(process, rights.look)
+    },
   }
+}
+
+/** As `authority` in the service's authority.ts, whose clock is the machine's own: it hears of a new salt at once. */
+const authority = (process: SimProcess, venue: Venue) => {
+  let salts: readonly SeenSalt[] = []
+  const look = (): void => {
+    const now = withSalts(salts, [{ salt: venue.salt, first_seen_ms: process.clock.wallMs() }])
+    if (now === salts) return
+    salts = now
+    process.host?.tellLearnt()
+  }
+  look()
+  const state = (): AuthorityState => {
+    look()
+    return { signer: 'ready', salt: venue.salt, problem: null, checked_at_ms: 0 }
+  }
+  return { look, authority: state, salts: () => salts }
 }
 
 /** As `ingest` in the service's feed.ts does it with the relay's frames. */

@@ -56,6 +56,7 @@ export class Venue {
   readonly #changes: Change[] = []
   readonly #listeners = new Set<(status: QuoteStatus) => void>()
   readonly #watchers = new Set<(frame: QuoteFrame) => void>()
+  readonly #saltListeners = new Set<() => void>()
   readonly offers = new Map<string, SignedOffer>()
   #salt = '252812b3'
   #bidTenths = 600_000
@@ -86,6 +87,20 @@ export class Venue {
 
   newSalt(): void {
     this.#salt = this.#random.between(0x10000000, 0x7fffffff).toString(16)
+    for (const hear of this.#saltListeners) hear()
+  }
+
+  onSalt(process: SimProcess, look: () => void): void {
+    this.#whileAlive(process, this.#saltListeners, () => process.enter('salt', look))
+  }
+
+  #whileAlive<T>(process: SimProcess, listeners: Set<T>, listener: T): void {
+    listeners.add(listener)
+    const { onDeath } = process
+    process.onDeath = () => {
+      onDeath()
+      listeners.delete(listener)
+    }
   }
 
   deposit(): void {
@@ -114,14 +129,8 @@ export class Venue {
   listen(process: SimProcess, onFrame: (frame: QuoteFrame) => void, onStatus: (status: QuoteStatus) => void): void {
     const frame = (quote: QuoteFrame): void => process.enter('frame', () => onFrame({ ...quote, receivedAtMs: process.clock.wallMs() }))
     const status = (said: QuoteStatus): void => process.enter('status', () => onStatus(said))
-    this.#watchers.add(frame)
-    this.#listeners.add(status)
-    const { onDeath } = process
-    process.onDeath = () => {
-      onDeath()
-      this.#watchers.delete(frame)
-      this.#listeners.delete(status)
-    }
+    this.#whileAlive(process, this.#watchers, frame)
+    this.#whileAlive(process, this.#listeners, status)
   }
 
   /** A taker asks; everybody who listens hears it. @returns the id */

@@ -12,6 +12,7 @@ const signing = loadSigning({ NEAR_INTENTS_ACCOUNT_ID: 'solver.near', NEAR_INTEN
 const setUp = (change: Partial<Verifier>, given = signing) => {
   const clock = { now: 1_000 }
   const failures: string[] = []
+  const told: number[] = []
   const verifier: Verifier = {
     ...verifierClient({ urls: ['http://127.0.0.1:9'], contract_id: 'intents.near' }),
     currentSalt: async () => '252812b3',
@@ -21,7 +22,14 @@ const setUp = (change: Partial<Verifier>, given = signing) => {
   return {
     clock,
     failures,
-    rights: authority({ signing: given, verifier, nowMs: () => clock.now, onFailure: (text) => failures.push(text) }),
+    told,
+    rights: authority({
+      signing: given,
+      verifier,
+      nowMs: () => clock.now,
+      onFailure: (text) => failures.push(text),
+      onSalt: () => told.push(clock.now),
+    }),
   }
 }
 
@@ -56,6 +64,18 @@ describe('authority', () => {
     await rights.refresh()
     expect(rights.state()).toMatchObject({ signer: 'missing', problem: 'NEAR_INTENTS_ACCOUNT_ID is not set' })
     expect(failures).toEqual([])
+  })
+
+  it('remembers each salt since it first saw it, and says so once', async () => {
+    const salts = ['aaaaaaaa', 'aaaaaaaa', 'bbbbbbbb', 'aaaaaaaa']
+    const { rights, clock, told } = setUp({ currentSalt: async () => salts.shift() ?? '' })
+    for (; salts.length > 0; clock.now++) await rights.refresh()
+    expect(rights.state().salt).toBe('aaaaaaaa')
+    expect(rights.salts()).toEqual([
+      { salt: 'aaaaaaaa', first_seen_ms: 1_000 },
+      { salt: 'bbbbbbbb', first_seen_ms: 1_002 },
+    ])
+    expect(told).toEqual([1_000, 1_002])
   })
 
   it('keeps what it knew through a failure, but not for ever', async () => {

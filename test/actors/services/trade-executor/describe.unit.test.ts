@@ -47,6 +47,8 @@ suite('trade-executor', () => {
       nowMs: () => 0,
       account_id: '',
       authority: () => viewOf().authority,
+      salts: () => [],
+      actor: () => [],
       sendOffer: { mode: 'idempotent', send: async () => ({}) },
     })
     for (const { machine, version } of Object.values(kinds)) expect(runnable(machine, version).hash).toMatch(/^[0-9a-f]{16}$/)

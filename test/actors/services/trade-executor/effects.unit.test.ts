@@ -10,16 +10,22 @@ import type { SendOfferDeps } from '#actors/services/trade-executor/effects.ts'
 const NOW = 1_790_000_000_000
 const SIGNER = loadSigner(`ed25519:${base58(Buffer.alloc(32, 7))}`)
 
-const OFFER: SendOffer = {
-  ...buildOffer({
+const offerWith = (salt_hex: string) =>
+  buildOffer({
     account_id: 'solver.near',
     contract_id: 'intents.near',
     idempotency_key: 'near_intents:q1',
-    salt_hex: '252812b3',
+    salt_hex,
     offer_deadline_ms: NOW + 70_000,
     nonce_deadline_ms: NOW + 80_000,
     diff: { 'nep141:btc.omft.near': '5000', 'nep141:eure': '-7' },
-  }),
+  })
+const traceOf = ({ nonce, quote_hash }: ReturnType<typeof offerWith>) => ({ nonce, quote_hash })
+const NOW_SIGNED = offerWith('252812b3')
+
+const OFFER: SendOffer = {
+  ...NOW_SIGNED,
+  asked_for: [traceOf(NOW_SIGNED)],
   account_id: 'solver.near',
   quote_id: 'q1',
   quote_output: { amount_out: '7' },
@@ -67,7 +73,7 @@ const setUp = (answers: RelayAnswer[] = [{ kind: 'ok' }], change: Partial<SendOf
     chain,
     effect,
     send: (more?: Partial<EffectContext>) => kind.send(JSON.parse(JSON.stringify(OFFER)), context(more)),
-    ask: () => kind.ask(JSON.parse(JSON.stringify(OFFER)), context()),
+    ask: (offer = OFFER) => kind.ask(JSON.parse(JSON.stringify(offer)), context()),
   }
 }
 
@@ -130,7 +136,11 @@ describe('the oracle of sendOffer', () => {
   it('a used nonce is a settlement, at the height where it was seen', async () => {
     const { ask, chain } = setUp()
     chain.used = true
-    expect(await ask()).toEqual({ answer: 'happened', as_of_ms: NOW, detail: { tx_hash: null, settled_height: 500 } })
+    expect(await ask()).toEqual({
+      answer: 'happened',
+      as_of_ms: NOW,
+      detail: { tx_hash: null, settled_height: 500, quote_hash: OFFER.quote_hash },
+    })
   })
 
   it('an unused nonce is the end only at a block later than the deadline', async () => {
@@ -156,6 +166,45 @@ describe('the oracle of sendOffer', () => {
     expect(await ask()).toMatchObject({ answer: 'unknown' })
   })
 
+  describe('where it is not known under which salt the offer was signed', () => {
+    const before = traceOf(offerWith('11111111'))
+    const forgotten: SendOffer = { ...OFFER, asked_for: [traceOf(NOW_SIGNED), before] }
+    /** Each nonce's look, by its order in the question: whether it is used, and the block's time. */
+    const asking = (...looks: { used?: boolean; block_timestamp_ms: number }[]) => {
+      const isNonceUsed = async (_: string, nonce: string) => {
+        const look = looks[forgotten.asked_for.findIndex((trace) => trace.nonce === nonce)]
+        return { used: false, block_height: 500, block_timestamp_ms: 0, ...look }
+      }
+      const made = setUp([], { verifier: { isNonceUsed, seesNonceUsed: isNonceUsed } })
+      made.clock.now = OFFER.not_after_ms + 1
+      return made
+    }
+    const [EARLY, LATE] = [OFFER.not_after_ms, OFFER.not_after_ms + 1]
+
+    it('any of its nonces that is used is the settlement, under its own hash', async () => {
+      const { ask, effect } = asking({ block_timestamp_ms: LATE }, { used: true, block_timestamp_ms: EARLY })
+      expect(await ask(forgotten)).toMatchObject({ answer: 'happened', detail: { settled_height: 500, quote_hash: before.quote_hash } })
+      expect(effect.open()).toBe(0)
+    })
+
+    it('the end is that all are unused at a block later than the deadline', async () => {
+      expect((await asking({ block_timestamp_ms: LATE }, { block_timestamp_ms: EARLY }).ask(forgotten)).answer).toBe('unknown')
+      expect((await asking({ block_timestamp_ms: EARLY }, { block_timestamp_ms: LATE }).ask(forgotten)).answer).toBe('unknown')
+      expect(await asking({ block_timestamp_ms: LATE + 1 }, { block_timestamp_ms: LATE }).ask(forgotten)).toMatchObject({
+        answer: 'never',
+        as_of_ms: LATE,
+      })
+    })
+
+    it('a status frame of any of them hurries the one question', async () => {
+      const { ask, effect, hurried } = asking({ block_timestamp_ms: EARLY }, { block_timestamp_ms: EARLY })
+      await ask(forgotten)
+      effect.onStatus({ quote_hash: before.quote_hash, intent_hash: undefined, tx_hash: 'tx0', event_type: undefined })
+      effect.onReconnected()
+      expect(hurried).toEqual(['i:1:0', 'i:1:0'])
+    })
+  })
+
   it('a status frame hurries the question and names the transaction; one of another solver does nothing', async () => {
     const { send, ask, effect, hurried, chain } = setUp()
     await send()
@@ -164,7 +213,7 @@ describe('the oracle of sendOffer', () => {
     effect.onStatus({ quote_hash: OFFER.quote_hash, intent_hash: undefined, tx_hash: 'tx1', event_type: undefined })
     expect(hurried).toEqual(['i:1:0'])
     chain.used = true
-    expect((await ask()).detail).toEqual({ tx_hash: 'tx1', settled_height: 500 })
+    expect((await ask()).detail).toEqual({ tx_hash: 'tx1', settled_height: 500, quote_hash: OFFER.quote_hash })
     expect(effect.open()).toBe(0)
   })
 

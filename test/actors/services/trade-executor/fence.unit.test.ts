@@ -73,6 +73,8 @@ const executor = definition(
     nowMs: clock.wallMs,
     account_id: 'solver.near',
     authority: () => ({ signer: 'ready', salt: '252812b3', problem: null, checked_at_ms: 0 }),
+    salts: () => [],
+    actor: () => [],
     sendOffer: { mode: 'idempotent', send: async () => ({}) },
   },
 )
