@@ -34,13 +34,14 @@ const QUIET: readonly ServiceName[] = ['alert-evaluator']
 /** Kills the services' own processes, all at once, and looks at the tables until each lane of theirs has been taken over. */
 export const killAndWatch = async (deployment: Deployment, services: readonly ServiceName[]): Promise<Takeover[]> => {
   const urlOf = (service: ServiceName): string | undefined => deployment.ready.services[service]?.url
-  const look = (): Promise<LaneRow[]> => deployment.query<LaneRow>(LANES, [services])
+  // The database itself may be what is being hurt: then nothing is seen.
+  const look = (): Promise<LaneRow[]> => deployment.query<LaneRow>(LANES, [services]).catch(() => [])
   const lanes = (await look()).filter(({ service, url }) => url === urlOf(service)).map((row) => new Orphan(row))
   const killedAt = performance.now()
   for (const service of services) deployment.kill(service)
   while (lanes.some((lane) => !lane.isDone) && performance.now() - killedAt < GIVE_UP_MS) {
     await after(LOOK_EVERY_MS)
-    const rows = await look().catch(() => []) // the database itself may be what is being hurt
+    const rows = await look()
     const ms = performance.now() - killedAt
     for (const lane of lanes) {
       const row = rows.find((one) => one.service === lane.service && one.lane === lane.lane)
