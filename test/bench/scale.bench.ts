@@ -13,9 +13,9 @@ const PROCESSES = Number(process.env['BENCH_PROCESSES'] ?? 2)
 const MEASURE_MS = Number(process.env['BENCH_MS'] ?? 10_000)
 const BACKLOG = Number(process.env['BENCH_BACKLOG'] ?? 60_000)
 /** events a second, over all lanes, that make batches of one or two */
+const TRICKLE = 400
 /** of the model: a small batch on a database that has room */
 const COMMIT_MS = 2
-const TRICKLE = 400
 const PARTS = ['processes', 'PostgreSQL', 'Kafka'] as const
 type Costs = Readonly<Record<(typeof PARTS)[number], number>>
 
