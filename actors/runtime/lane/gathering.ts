@@ -21,6 +21,8 @@ export class Gathering {
   readonly #inputs: Inputs
   readonly #outbox: Outbox
   readonly #wakeUp: () => void
+  /** the last batch had as many timers as one may have */
+  #leftTimers = false
   /** parked events whose turn it is, read for the next batch */
   #letters: Item[] = []
 
@@ -47,10 +49,17 @@ export class Gathering {
     const { clock } = this.#options
     const { timers } = this.#now.memory
     const { isRunning } = this.#life
-    if (isRunning) for (const timer of timers.due(clock.wallMs(), TIMERS_AT_ONCE)) this.#mailbox.add({ from: 'timer', timer })
+    const due = isRunning ? timers.due(clock.wallMs(), TIMERS_AT_ONCE) : []
+    for (const timer of due) this.#mailbox.add({ from: 'timer', timer })
+    this.#leftTimers = due.length === TIMERS_AT_ONCE
     const items = this.#take(limit)
     if (isRunning) this.#inputs.fell()
     return items
+  }
+
+  /** How many events wait for the next batch; of timers it is only known that the last one left some. */
+  get waiting(): number {
+    return this.#mailbox.length + (this.#leftTimers ? TIMERS_AT_ONCE : 0)
   }
 
   /** Orders ahead of all; then parked events whose turn it is, ahead of what came later. */

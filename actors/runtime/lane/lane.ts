@@ -266,7 +266,7 @@ export class Lane {
       else if (draft) {
         inCommit = { draft, done: this.#committing.commit(draft) }
         this.#inCommit = inCommit.done
-        if (this.#mailbox.length < this.#options.computeAheadEvents || this.#now.memory.parked.anyUnderWay) {
+        if (this.#gathering.waiting < this.#options.computeAheadEvents || this.#now.memory.parked.anyUnderWay) {
           const outcome: Committed = await inCommit.done
           inCommit = null
           if (outcome === 'lost') return
