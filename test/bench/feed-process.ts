@@ -4,6 +4,8 @@ import { setTimeout as after } from 'node:timers/promises'
 import { FeedSource } from '#actors/runtime/feed-source.ts'
 import { systemClock } from '#actors/runtime/system-clock.ts'
 import { kafkaBus } from '#bus/kafka.ts'
+import { PAIR } from '#machines/contracts/ids.ts'
+import { demandOf } from '../scale/demand.ts'
 import { quiet } from './bench-host.ts'
 import { nowMs } from './clock.ts'
 
@@ -30,26 +32,6 @@ const idOf = (n: number, { name, actors, events }: FeedCommand): string => {
   return `${name}-${first + (within % width)}.${Math.floor(within / width)}`
 }
 
-const recordOf = (quote_id: string) => ({
-  topic: 'norm.swap_demand' as const,
-  venue: 'bench',
-  payload: {
-    quote_id,
-    pair: 'BTC/EURe',
-    direction: 'btc_to_eure' as const,
-    asset_in: 'btc',
-    asset_out: 'eure',
-    amount_in: '100',
-    amount_out: null,
-    fixed_side: 'in' as const,
-    ttl_ms: 1_000,
-    min_deadline_ms: 1_000,
-  },
-  raw: {},
-  observed_at: null,
-  correlation_id: quote_id,
-})
-
 const feed = async (command: FeedCommand): Promise<FeedAnswer> => {
   const { brokers, actors, events, perSecond } = command
   const bus = kafkaBus({ brokers, clientId: 'bench-feed', log: quiet })
@@ -65,7 +47,9 @@ const feed = async (command: FeedCommand): Promise<FeedAnswer> => {
   const total = actors * events
   /** False: that was the last. */
   const give = (count: number): boolean => {
-    const records = Array.from({ length: Math.min(count, total - sentMs.length) }, (_, n) => recordOf(idOf(sentMs.length + n, command)))
+    const records = Array.from({ length: Math.min(count, total - sentMs.length) }, (_, n) =>
+      demandOf('bench', idOf(sentMs.length + n, command), PAIR),
+    )
     const now = nowMs()
     if (records.length > 0 && !source.publish(records)) throw new Error('the feed had to drop')
     for (let n = 0; n < records.length; n++) sentMs.push(now)

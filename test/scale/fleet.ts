@@ -15,6 +15,7 @@ import type { Stack } from '#deploy/local/stack.ts'
 import { migrate } from '#storage/migrate.ts'
 import { silent } from '../bus/silent.ts'
 import { makeTopics } from '../bus/topics.ts'
+import { demandOf } from './demand.ts'
 
 export const SCALED_SERVICE = 'strategy-engine'
 
@@ -120,19 +121,7 @@ export class Demands {
   publish(count: number): boolean {
     const records = Array.from({ length: count }, () => {
       const number = this.sent++
-      const payload = {
-        quote_id: `q${number}`,
-        pair: `P${number % this.#pairs}`,
-        direction: 'btc_to_eure' as const,
-        asset_in: 'btc',
-        asset_out: 'eure',
-        amount_in: '100',
-        amount_out: null,
-        fixed_side: 'in' as const,
-        ttl_ms: 1_000,
-        min_deadline_ms: 1_000,
-      }
-      return { topic: 'norm.swap_demand' as const, venue: 'scale', payload, raw: {}, observed_at: null, correlation_id: payload.quote_id }
+      return demandOf('scale', `q${number}`, `P${number % this.#pairs}`)
     })
     return this.#source.publish(records)
   }
