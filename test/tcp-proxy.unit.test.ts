@@ -48,7 +48,7 @@ test('what is held passes when it is released, in its order, on new connections 
   const second = connect({ host: '127.0.0.1', port: proxy.port })
   await once(second, 'connect')
   second.write('c')
-  await new Promise((resolve) => setTimeout(resolve, 50))
+  await new Promise((resolve) => setTimeout(resolve, 50)) // that nothing comes shows only in time
   expect(heard).toBe('a')
   proxy.release()
   await answeredWith('ab')
