@@ -5,7 +5,7 @@ import type { Inputs } from './inputs.ts'
 import type { LaneNow, LaneOptions } from './lane-options.ts'
 import { addressOf } from './memory.ts'
 import type { Outbox } from '../outbox.ts'
-import type { Batch } from '../rows.ts'
+import type { Batch, JournalRow } from '../rows.ts'
 
 const ARM_KEY = 'arm'
 const OUTCOMES = { t: 'taken', i: 'ignored', p: 'parked', q: 'queued', d: 'dropped' } as const
@@ -44,7 +44,9 @@ export class Releasing {
     for (const release of draft.released) release()
     this.#inputs.committed(draft)
     if (draft.inputs.size > 0) reader.commit(lane, Object.fromEntries([...draft.inputs.values()].map(({ topic, next }) => [topic, next])))
-    for (const { outcome } of batch.journal) meter.count('unrip_turns_total', 1, { outcome: OUTCOMES[outcome] })
+    const outcomes = new Map<JournalRow['outcome'], number>()
+    for (const { outcome } of batch.journal) outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
+    for (const [outcome, n] of outcomes) meter.count('unrip_turns_total', n, { outcome: OUTCOMES[outcome] })
     meter.count('unrip_batches_total', 1, { result: 'committed' })
     meter.observe('unrip_batch_turns', batch.journal.length)
     onCommitted(
