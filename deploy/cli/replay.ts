@@ -1,3 +1,4 @@
+import { addressOf } from '#actors/runtime/lane/memory.ts'
 import type { JournalTurn, Replayed } from '#actors/runtime/stored/replay.ts'
 import { Replay } from '#actors/runtime/stored/replay.ts'
 import type { ServiceDefinition } from '#actors/runtime/service.ts'
@@ -95,8 +96,6 @@ export const replayLane = async (
 }
 
 const COUNTED = { 'nothing taken': 'nothing_taken', 'state not known': 'state_not_known', 'not loadable': 'not_loadable' } as const
-
-const addressOf = ({ kind, key }: Actor): string => `${kind}\n${key}`
 
 const differenceOf = ({ turn, event, outputs, code, difference }: Replayed): LaneReplay['difference'] => {
   if (!difference) return null

@@ -258,8 +258,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'timer token ignored',
     breaks: 'a timer that was set anew or cancelled does not fire at its old time',
     file: 'actors/runtime/lane/timers.ts',
-    from: 'return this.#current.get(keyOf(row))?.token === row.token',
-    to: 'return this.#current.has(keyOf(row))',
+    from: 'return this.#current.get(timerAt(row))?.token === row.token',
+    to: 'return this.#current.has(timerAt(row))',
   },
   {
     name: 'timers not stored',

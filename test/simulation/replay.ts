@@ -1,3 +1,4 @@
+import { addressOf } from '#actors/runtime/lane/memory.ts'
 import type { Batch } from '#actors/runtime/rows.ts'
 import type { ServiceDefinition } from '#actors/runtime/service.ts'
 import type { Output } from '#actors/runtime/machine/xstate-names.ts'
@@ -32,7 +33,7 @@ export class Replay {
     this.#waiting.goBack(row)
     for (const { kind, key, body } of row.actors.values()) {
       const machine = this.#machines.get(kind)
-      if (machine) this.#actors.set(`${kind}\n${key}`, machine.load(body))
+      if (machine) this.#actors.set(addressOf({ kind, key }), machine.load(body))
     }
   }
 
@@ -74,7 +75,7 @@ export class Replay {
       this.#actors.set(address, { state: turned.state, sequence: row.sequence })
     }
     for (const { kind, key, body } of batch.actors) {
-      const played = this.#actors.get(`${kind}\n${key}`)
+      const played = this.#actors.get(addressOf({ kind, key }))
       const machine = this.#machines.get(kind)
       const again = played && machine ? machine.store(played.state, played.sequence) : NOTHING
       if (!isSame(again, body)) wrong.push(`${this.#definition.name} ${kind}/${key}: stored ${text(body)}, played ${text(again)}`)

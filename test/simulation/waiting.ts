@@ -1,3 +1,4 @@
+import { addressOf } from '#actors/runtime/lane/memory.ts'
 import { CLOCK_LIMIT_MS } from '#actors/runtime/ownership.ts'
 import type { JournalRow } from '#actors/runtime/rows.ts'
 import type { Output } from '#actors/runtime/machine/xstate-names.ts'
@@ -35,7 +36,7 @@ export class Waiting {
     if (kind === '') return []
     const { type: event } = JSON.parse(Buffer.from(bytes).toString()) as { type: string }
     const armed = this.#of(kind, key)
-    const letter = `${kind}\n${key}\n${event}`
+    const letter = `${addressOf({ kind, key })}\n${event}`
     const isTimer = event.startsWith(AFTER) && !this.#letters.delete(letter)
     const wrong = isTimer ? fired(armed, event, nowMs) : []
     if (event.startsWith(AFTER) && (outcome === 'p' || outcome === 'q')) this.#letters.add(letter)
@@ -51,7 +52,7 @@ export class Waiting {
   }
 
   #of(kind: string, key: string): Map<string, Armed> {
-    const address = `${kind}\n${key}`
+    const address = addressOf({ kind, key })
     const known = this.#timers.get(address) ?? new Map<string, Armed>()
     this.#timers.set(address, known)
     return known

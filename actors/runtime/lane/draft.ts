@@ -7,6 +7,7 @@ import type { Emitted } from '../outbox.ts'
 import { packOutbox } from '../outbox.ts'
 import type { ActorRow, Batch, EffectRow, Halt, InputRow, JournalRow, LetterRow, MarkRow, ParkedRow, SentRow, TimerRow } from '../rows.ts'
 import type { CachedActor } from './snapshot-cache.ts'
+import { timerAt } from './timers.ts'
 
 export interface TouchedActor {
   readonly address: Address
@@ -49,20 +50,21 @@ export class Draft {
   }
 
   setTimer(row: TimerRow): void {
-    const at = `${row.kind}\n${row.key}\n${row.timer}`
+    const at = timerAt(row)
     this.timersOff.delete(at)
     this.timersSet.set(at, row)
   }
 
   cancelTimer({ kind, key, timer }: { kind: string; key: string; timer: string }): void {
-    const at = `${kind}\n${key}\n${timer}`
+    const off = { kind, key, timer }
+    const at = timerAt(off)
     this.timersSet.delete(at)
-    this.timersOff.set(at, { kind, key, timer })
+    this.timersOff.set(at, off)
   }
 
   /** What becomes of a timer with this batch; null: nothing. */
-  armed({ kind, key, timer }: { kind: string; key: string; timer: string }): boolean | null {
-    const at = `${kind}\n${key}\n${timer}`
+  armed(timer: { kind: string; key: string; timer: string }): boolean | null {
+    const at = timerAt(timer)
     return this.timersSet.has(at) || (this.timersOff.has(at) ? false : null)
   }
 

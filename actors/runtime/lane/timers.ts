@@ -36,9 +36,9 @@ export class Timers {
   bring(rows: readonly TimerRow[], more: boolean): void {
     const since = this.#since ?? new Map<string, TimerRow | null>()
     this.#since = null
-    for (const row of rows) if (!this.#current.has(keyOf(row)) && !since.has(keyOf(row))) this.#put(row)
+    for (const row of rows) if (!this.#current.has(timerAt(row)) && !since.has(timerAt(row))) this.#put(row)
     this.#horizon = more ? (rows.at(-1) ?? this.#horizon) : null
-    for (const row of since.values()) if (row && !this.#current.has(keyOf(row)) && this.#isWithin(row)) this.#put(row)
+    for (const row of since.values()) if (row && !this.#current.has(timerAt(row)) && this.#isWithin(row)) this.#put(row)
     this.#bound()
   }
 
@@ -55,8 +55,8 @@ export class Timers {
   }
 
   set(row: TimerRow): void {
-    this.#since?.set(keyOf(row), row)
-    if (!this.#isWithin(row)) this.#current.delete(keyOf(row))
+    this.#since?.set(timerAt(row), row)
+    if (!this.#isWithin(row)) this.#current.delete(timerAt(row))
     else {
       this.#put(row)
       this.#bound()
@@ -64,17 +64,17 @@ export class Timers {
   }
 
   cancel(timer: Pick<TimerRow, 'kind' | 'key' | 'timer'>): void {
-    this.#since?.set(keyOf(timer), null)
-    this.#current.delete(keyOf(timer))
+    this.#since?.set(timerAt(timer), null)
+    this.#current.delete(timerAt(timer))
   }
 
   /** Null: it is not in memory, and may be among those that are stored only. */
   isArmed(timer: Pick<TimerRow, 'kind' | 'key' | 'timer'>): boolean | null {
-    return this.#current.has(keyOf(timer)) || (this.#horizon === null ? false : null)
+    return this.#current.has(timerAt(timer)) || (this.#horizon === null ? false : null)
   }
 
   isCurrent(row: TimerRow): boolean {
-    return this.#current.get(keyOf(row))?.token === row.token
+    return this.#current.get(timerAt(row))?.token === row.token
   }
 
   /** Takes what is due out, at most `limit`; those stay current until their turn has set, cancelled or used them. */
@@ -102,29 +102,30 @@ export class Timers {
     for (;;) {
       const first = this.#heap[0]
       if (!first) return null
-      if (this.#current.get(keyOf(first)) === first) return first
+      if (this.#current.get(timerAt(first)) === first) return first
       pop(this.#heap)
     }
   }
 
   #put(row: TimerRow): void {
-    this.#current.set(keyOf(row), row)
+    this.#current.set(timerAt(row), row)
     push(this.#heap, row)
   }
 
   /** Forgets what was replaced or cancelled, and of what is left all beyond one window. */
   #bound(): void {
     if (this.#heap.length <= this.#window * MOST_WINDOWS) return
-    const rows = this.#heap.filter((row) => this.#current.get(keyOf(row)) === row).sort(compare)
+    const rows = this.#heap.filter((row) => this.#current.get(timerAt(row)) === row).sort(compare)
     const beyond = rows.splice(this.#window)
-    for (const row of beyond) this.#current.delete(keyOf(row))
+    for (const row of beyond) this.#current.delete(timerAt(row))
     if (beyond.length > 0) this.#horizon = rows.at(-1) ?? null
     // In order, so it is a heap.
     this.#heap = rows
   }
 }
 
-const keyOf = ({ kind, key, timer }: Pick<TimerRow, 'kind' | 'key' | 'timer'>): string => `${kind}\n${key}\n${timer}`
+/** A timer's address as text: its actor's and its name. */
+export const timerAt = ({ kind, key, timer }: Pick<TimerRow, 'kind' | 'key' | 'timer'>): string => `${kind}\n${key}\n${timer}`
 
 /** As the store orders them: texts by their bytes. */
 const compare = (a: TimerPlace, b: TimerPlace): number =>

@@ -18,6 +18,7 @@ import { bytesOf, RECORD_BYTES } from '../outbox.ts'
 import type { EffectRow, TimerRow } from '../rows.ts'
 import type { TurnJournal } from './turn-journal.ts'
 import type { Delivery, TurnsOptions } from './turns-options.ts'
+import { deliveryOf } from './turns-options.ts'
 import type { Output } from '../machine/xstate-names.ts'
 
 const CASCADE_DEPTH = 64
@@ -104,17 +105,8 @@ export class Outputs {
     if (depth + 1 > CASCADE_DEPTH) {
       throw new EventRefused(`a cascade deeper than ${CASCADE_DEPTH}, from ${to.kind}/${to.key} to ${target.kind}/${target.key}`)
     }
-    return {
-      to: target,
-      event: this.#journal.attach(draft, event),
-      cause,
-      origin: `tell ${to.kind}/${to.key}`,
-      depth: depth + 1,
-      isOrder: false,
-      asker: to,
-      publishedMs: null,
-      letter: null,
-    }
+    const told = { to: target, event: this.#journal.attach(draft, event), cause, origin: `tell ${to.kind}/${to.key}` }
+    return deliveryOf(told, { depth: depth + 1, asker: to })
   }
 
   #intended(

@@ -7,6 +7,7 @@ import { storableKey, withoutNul } from '../lane/parked.ts'
 import type { CachedActor } from '../lane/snapshot-cache.ts'
 import type { TurnJournal } from './turn-journal.ts'
 import type { Delivery, TurnsOptions } from './turns-options.ts'
+import { deliveryOf } from './turns-options.ts'
 
 /** Why something was parked, as it is counted. */
 export type ParkedBy = 'threw' | 'refused' | 'storage' | 'unreadable' | 'waiting'
@@ -66,19 +67,8 @@ export class Parking {
   /** Who asked a parked actor gets to know at once, if its machine wants to. */
   #tellAsker({ asker, to, cause, depth }: Delivery): Delivery[] {
     if (!asker || !this.#options.machines.get(asker.kind)?.knows('actor.parked')) return []
-    return [
-      {
-        to: asker,
-        event: { type: 'actor.parked', parked: to },
-        cause,
-        origin: `parked ${to.kind}/${to.key}`,
-        depth: depth + 1,
-        isOrder: false,
-        asker: null,
-        publishedMs: null,
-        letter: null,
-      },
-    ]
+    const told = { to: asker, event: { type: 'actor.parked', parked: to }, cause, origin: `parked ${to.kind}/${to.key}` }
+    return [deliveryOf(told, { depth: depth + 1 })]
   }
 
   /** The event as its parked row keeps it: what is needed to take it again. */

@@ -31,3 +31,13 @@ export interface Delivery {
   /** the turn at which it was parked; null: it comes for the first time */
   readonly letter: number | null
 }
+
+type Told = Pick<Delivery, 'to' | 'event' | 'cause' | 'origin'>
+
+/** An event that comes for the first time and that nobody in this batch has led to, unless `more` says otherwise. */
+export const deliveryOf = (told: Told, more: Partial<Omit<Delivery, keyof Told>> = {}): Delivery => {
+  const { depth = 0, isOrder = false, asker = null, publishedMs = null, letter = null } = more
+  const { to, event, cause, origin } = told
+  // One literal, so that all are of one shape.
+  return { to, event, cause, origin, depth, isOrder, asker, publishedMs, letter }
+}

@@ -17,6 +17,7 @@ import type { Letter, TimerRow } from '../rows.ts'
 import type { CachedActor } from '../lane/snapshot-cache.ts'
 import { TurnJournal } from './turn-journal.ts'
 import type { Delivery, TurnsOptions } from './turns-options.ts'
+import { deliveryOf } from './turns-options.ts'
 import type { Output } from '../machine/xstate-names.ts'
 
 /**
@@ -64,20 +65,8 @@ export class Turns {
     origin: string,
     publishedMs: number | null = null,
   ): Promise<void> | undefined {
-    const deliveries: Delivery[] = [
-      {
-        to,
-        event: this.#journal.attach(draft, event),
-        cause,
-        origin,
-        depth: 0,
-        isOrder: origin.startsWith('order '),
-        asker: null,
-        publishedMs,
-        letter: null,
-      },
-    ]
-    return this.#follow(draft, deliveries)
+    const told = { to, event: this.#journal.attach(draft, event), cause, origin }
+    return this.#follow(draft, [deliveryOf(told, { isOrder: origin.startsWith('order '), publishedMs })])
   }
 
   /**
@@ -88,17 +77,8 @@ export class Turns {
   async redeliver(draft: Draft, { turn, kind, key, origin, ordered, event: bytes }: Letter, why: string | null): Promise<void> {
     const { now: _now, id: _id, attached: _attached, cause, published_ms, ...stored } = fromBytes(bytes) as ParkedEvent
     const { event, unreadable } = this.#broughtUp({ kind, key }, stored)
-    const delivery: Delivery = {
-      to: { kind, key },
-      event: this.#journal.attach(draft, event),
-      cause,
-      origin,
-      depth: 0,
-      isOrder: false,
-      asker: null,
-      publishedMs: published_ms ?? null,
-      letter: turn,
-    }
+    const told = { to: { kind, key }, event: this.#journal.attach(draft, event), cause, origin }
+    const delivery = deliveryOf(told, { publishedMs: published_ms ?? null, letter: turn })
     this.#memory.parked.resolved(delivery.to, turn)
     this.#options.count('letters.taken')
     const at = `as turn ${this.#memory.turn + 1} at ${draft.nowIso}`
@@ -106,8 +86,7 @@ export class Turns {
     const refusal = why ?? unreadable ?? (key.includes(MANGLED) ? 'no actor can have its key' : null)
     if (refusal === null) return this.#follow(draft, [delivery])
     this.#memory.turn++
-    const stamped = { ...delivery.event, now: draft.nowMs, id: `${this.#memory.incarnation}:${this.#memory.turn}`, cause }
-    await this.#follow(draft, this.#parking.refuse(draft, delivery, stamped, null, refusal))
+    await this.#follow(draft, this.#parking.refuse(draft, delivery, this.#stamped(draft, delivery), null, refusal))
   }
 
   /** As the machine at hand reads it, by whatever version of it the event was written. */
@@ -187,18 +166,21 @@ export class Turns {
     { to, event, cause, origin, publishedMs, why }: Pick<Delivery, 'to' | 'event' | 'cause' | 'origin' | 'publishedMs'> & { why: string },
   ): void {
     this.#memory.turn++
-    const stamped = { ...event, now: draft.nowMs, id: `${this.#memory.incarnation}:${this.#memory.turn}`, cause }
-    const delivery = { to, event, cause, origin, depth: 0, isOrder: false, asker: null, publishedMs, letter: null }
-    this.#parking.refuse(draft, delivery, stamped, null, why, 'storage')
+    const delivery = deliveryOf({ to, event, cause, origin }, { publishedMs })
+    this.#parking.refuse(draft, delivery, this.#stamped(draft, delivery), null, why, 'storage')
+  }
+
+  /** The event as the turn at hand is given it. */
+  #stamped({ nowMs }: Draft, { event, cause }: Delivery): PlainEvent {
+    return { ...event, now: nowMs, id: `${this.#memory.incarnation}:${this.#memory.turn}`, cause }
   }
 
   /** @param failed  what came of loading its actor, if anything */
   #turn(draft: Draft, delivery: Delivery, address: string, failed: unknown = null): Delivery[] {
-    const { to, event, cause } = delivery
+    const { to, event } = delivery
     this.#memory.turn++
-    const { incarnation } = this.#memory
-    const stamped: PlainEvent = { ...event, now: draft.nowMs, id: `${incarnation}:${this.#memory.turn}`, cause }
-    if (isFromBefore(delivery.publishedMs, incarnation)) Object.assign(stamped, { maybe_taken_before: true })
+    const stamped = this.#stamped(draft, delivery)
+    if (isFromBefore(delivery.publishedMs, this.#memory.incarnation)) Object.assign(stamped, { maybe_taken_before: true })
     const kind = this.#options.definition.kinds[to.kind]
     const machine = this.#options.machines.get(to.kind)
     if (!kind || !machine) return this.#parking.refuse(draft, delivery, stamped, null, `${this.#options.service} hosts no ${to.kind}`)
